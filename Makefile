@@ -1,0 +1,42 @@
+# Everything runs in .venv, which each target prepares on its own when it is missing or stale.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+export DEMO_SECONDS ?= 20
+export DEMO_SUBJECT ?= hand
+
+ROS_ENV = .venv/bin/ros-env
+SOURCES = v2v_pose_ros test tools launch scripts/pose_node scripts/synthetic_camera \
+          scripts/v2v-pose setup.py $(wildcard benchmarks) underlay
+
+.PHONY: help setup demo test lint format clean
+
+help:
+	@echo 'make demo    watch ROS 2 messages with 3D joints come out of a synthetic depth camera'
+	@echo '             (DEMO_SECONDS=20, 0 until interrupted; DEMO_SUBJECT=hand|body)'
+	@echo 'make test    run the tests (PYTEST_ARGS="-k voxels")'
+	@echo 'make lint    check style and types;  make format  repairs the style'
+	@echo 'make setup   only prepare .venv;     make clean   removes it'
+
+setup:
+	@$(PYTHON) -E -s -B tools/setup_venv.py
+
+demo: setup
+	@$(ROS_ENV) .venv/bin/python -m v2v_pose_ros.ros.demo
+
+test: setup
+	$(ROS_ENV) .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: setup
+	.venv/bin/ruff check $(SOURCES)
+	.venv/bin/ruff format --check $(SOURCES)
+	.venv/bin/mypy
+	.venv/bin/python tools/check_package_xml.py package.xml $(wildcard underlay/*/package.xml)
+
+format: setup
+	.venv/bin/ruff check --fix-only $(SOURCES)
+	.venv/bin/ruff format $(SOURCES)
+
+clean:
+	rm -rf .venv build install log demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
