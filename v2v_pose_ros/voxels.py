@@ -1,0 +1,281 @@
+"""The codec: points to occupancy grid, joints to heatmaps, heatmaps to joints.
+
+One written convention serves training, evaluation and the node.  A cube of edge C (metres) is
+centred on the reference point c.  The input grid has G voxels per edge, the heatmaps H = G / 2
+cells.  Along each axis, x = (p - (c - C / 2)) / C is 0 at the cube's low face and 1 at its high
+face, and intervals are half-open: voxel floor(G x) holds a point if 0 <= floor(G x) < G.  Volumes
+are [batch, channel, z, y, x]; points are x, y, z in metres in the optical frame.
+
+Two conventions place a joint among the heatmap's cells (index coordinate u, cell i centred on i):
+
+* `cell_centre`: u = H x - 1/2, the geometric one and the default.
+* `lua`: the authors' code (V2V-PoseNet_RELEASE, src/util.lua) rounds a joint down to an input voxel
+  before it halves it, u = floor(G x) / 2; on average u = (G x - 1/2) / 2.  For imported weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Convention = Literal['cell_centre', 'lua']
+Activation = Literal['identity', 'softmax']
+
+_WINDOW = 2  # cells on each side of the maximum that take part in sub-voxel decoding
+_NOISE_FLOOR = 0.05  # of the maximum: cells below it are the network's background, not evidence
+_VARIANCE_FLOOR = 0.05  # squared cells: the least variance ever reported
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Joints read from heatmaps.
+
+    Attributes:
+        positions: [B, J, 3] metres, optical frame.
+        confidences: [B, J] in 0..1: the amplitude of the target Gaussian that fits the heatmap best
+            at the decoded position.  Training makes a heatmap the posterior of the joint blurred
+            by the target, so this is the expectation of exp(-d^2 / (2 sigma^2)), d the distance of
+            the joint from where it is reported: 1 when certain, small when spread.
+        covariances: [B, J, 3, 3] square metres: second moment of the heatmap about its own mean
+            less the target's variance, cells under 5 % of the maximum left out.
+    """
+
+    positions: Tensor
+    confidences: Tensor
+    covariances: Tensor
+
+
+@dataclass(frozen=True)
+class VoxelCodec:
+    """Points, grids, heatmaps and joints of one cube (paper sections 4 and 5).
+
+    Attributes:
+        cube_size: edge C in metres; the paper has 0.2 to 0.25 for hands, 2 for people.
+        input_size: voxels per edge G; the paper has 88.
+        sigma: standard deviation of the target Gaussian in heatmap cells; the paper has 1.7.
+        convention: where a joint lies among the cells, see the module.
+        activation: what turns the network's output into likelihoods: 'identity' for networks
+            trained by squared error as the paper's, 'softmax' for those trained by cross-entropy.
+    """
+
+    cube_size: float
+    input_size: int = 88
+    sigma: float = 1.7
+    convention: Convention = 'cell_centre'
+    activation: Activation = 'identity'
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if not (math.isfinite(self.cube_size) and self.cube_size > 0):
+            raise ValueError(f'cube_size is {self.cube_size}; a positive number of metres is meant')
+        if self.input_size < 2 or self.input_size % 2:
+            raise ValueError(f'input_size is {self.input_size}; an even number of voxels is meant')
+        if not (math.isfinite(self.sigma) and self.sigma > 0):
+            raise ValueError(f'sigma is {self.sigma}; a positive number of cells is meant')
+        if self.convention not in ('cell_centre', 'lua'):
+            raise ValueError(f"convention is {self.convention!r}; 'cell_centre' or 'lua' is meant")
+        if self.activation not in ('identity', 'softmax'):
+            raise ValueError(f"activation is {self.activation!r}; 'identity' or 'softmax' is meant")
+
+    @property
+    def output_size(self) -> int:
+        """Heatmap cells per edge H."""
+        return self.input_size // 2
+
+    @property
+    def cell(self) -> float:
+        """Edge of a heatmap cell in metres."""
+        return self.cube_size / self.output_size
+
+    def occupancy(self, points: Tensor, reference: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Voxelise point sets on their device.
+
+        Args:
+            points: [B, N, 3] metres.
+            reference: [B, 3] centres of the cubes.
+            valid: [B, N] which points are measurements; all by default.
+
+        Returns:
+            [B, 1, G, G, G] of zeros and ones in the points' dtype.
+        """
+        size = self.input_size
+        low = reference - 0.5 * self.cube_size
+        index = ((points - low[:, None]) * (size / self.cube_size)).floor()
+        inside = ((index >= 0) & (index < size)).all(-1)
+        if valid is not None:
+            inside = inside & valid
+        x, y, z = torch.where(inside[..., None], index, 0.0).long().unbind(-1)
+        batch = torch.arange(len(points), device=points.device)[:, None]
+        # Points outside go to one spare voxel behind the last, which is then cut off.
+        flat = ((batch * size + z) * size + y) * size + x
+        total = len(points) * size**3
+        grid = points.new_zeros(total + 1)
+        grid[torch.where(inside, flat, total).flatten()] = 1
+        return grid[:total].view(len(points), 1, size, size, size)
+
+    def occupancy_numpy(
+        self, points: NDArray[np.float32], reference: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Voxelise one point set [N, 3] about reference [3]; equals `occupancy` to the bit."""
+        size = self.input_size
+        low = reference.astype(np.float32) - np.float32(0.5 * self.cube_size)
+        scaled = (points - low) * np.float32(size / self.cube_size)
+        inside = ((scaled >= 0) & (scaled < size)).all(axis=1)
+        x, y, z = scaled[inside].astype(np.int64).T  # not negative: truncation is floor
+        grid = np.zeros(size**3, np.float32)
+        grid[(z * size + y) * size + x] = 1
+        return grid.reshape(1, 1, size, size, size)
+
+    def to_cells(self, joints: Tensor, reference: Tensor) -> Tensor:
+        """Return heatmap index coordinates [B, J, 3] of joints [B, J, 3] in metres."""
+        x = (joints - reference[:, None]) / self.cube_size + 0.5
+        if self.convention == 'lua':
+            return (x * self.input_size).floor() / 2
+        return x * self.output_size - 0.5
+
+    def to_metres(self, cells: Tensor, reference: Tensor) -> Tensor:
+        """Return metres [B, J, 3] of index coordinates [B, J, 3]."""
+        if self.convention == 'lua':
+            x = (2 * cells + 0.5) / self.input_size
+        else:
+            x = (cells + 0.5) / self.output_size
+        return (x - 0.5) * self.cube_size + reference[:, None]
+
+    def heatmaps(self, joints: Tensor, reference: Tensor) -> Tensor:
+        """Return the target likelihoods of joints (equation 1).
+
+        Args:
+            joints: [B, J, 3] metres.
+            reference: [B, 3] centres of the cubes.
+
+        Returns:
+            [B, J, H, H, H], Gaussians of peak height one; a joint outside the cube leaves the tail
+            that reaches inside.
+        """
+        axis = torch.arange(self.output_size, device=joints.device, dtype=joints.dtype)
+        offset = axis - self.to_cells(joints, reference)[..., None]  # [B, J, 3, H]
+        profile = torch.exp(-(offset**2) / (2 * self.sigma**2))
+        x, y, z = profile.unbind(2)
+        return z[..., :, None, None] * y[..., None, :, None] * x[..., None, None, :]
+
+    def likelihoods(self, output: Tensor) -> Tensor:
+        """Turn a network's output [B, J, H, H, H] into likelihoods with peaks of at most one."""
+        if self.activation == 'identity':
+            return output.float()
+        probability = output.float().flatten(2).softmax(-1).view_as(output)
+        return probability * (math.tau * self.sigma**2) ** 1.5
+
+    def decode(
+        self, output: Tensor, reference: Tensor, method: Literal['subvoxel', 'argmax'] = 'subvoxel'
+    ) -> Decoded:
+        """Read joints from a network's output.
+
+        `argmax` is the paper's: the centre of the highest cell.  `subvoxel` takes the mean of the
+        5 x 5 x 5 cells about it and inverts what the cut-off does to the mean of a Gaussian, so
+        that a perfect heatmap gives the joint back exactly.
+
+        Args:
+            output: [B, J, H, H, H] as the network gave it.
+            reference: [B, 3] centres of the cubes.
+            method: 'subvoxel' or 'argmax'.
+
+        Returns:
+            Positions, confidences and covariances in metres.
+        """
+        heatmaps = self.likelihoods(output)
+        peak = self._argmax(heatmaps)
+        window, low = self._window(heatmaps, peak)
+        offset = self._fit_offset(window, low)
+        cells = low + offset
+        confidences = self._amplitude(window, offset)
+        covariances = self._covariance(heatmaps) * self.cell**2
+        positions = self.to_metres(peak if method == 'argmax' else cells, reference)
+        return Decoded(positions, confidences, covariances)
+
+    def _argmax(self, heatmaps: Tensor) -> Tensor:
+        """Return the index x, y, z [B, J, 3] of the highest cell."""
+        size = self.output_size
+        flat = heatmaps.flatten(2).argmax(-1)
+        index = torch.stack([flat % size, flat // size % size, flat // size**2], -1)
+        return index.to(heatmaps.dtype)
+
+    def _window(self, heatmaps: Tensor, peak: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut [B, J, 5, 5, 5] about the peaks, moved inside the volume; also its low corner."""
+        width = 2 * _WINDOW + 1
+        low = (peak.long() - _WINDOW).clamp(0, self.output_size - width)
+        steps = torch.arange(width, device=peak.device)
+        x, y, z = (low[..., None] + steps).unbind(2)
+        batch = torch.arange(len(heatmaps), device=peak.device)[:, None, None, None, None]
+        joint = torch.arange(heatmaps.shape[1], device=peak.device)[None, :, None, None, None]
+        window = heatmaps[
+            batch, joint, z[..., :, None, None], y[..., None, :, None], x[..., None, None, :]
+        ]
+        return window.clamp(min=0), low.to(heatmaps.dtype)
+
+    def _fit_offset(self, window: Tensor, low: Tensor) -> Tensor:
+        """Return the Gaussian's centre [B, J, 3] in the window's own coordinates.
+
+        The mean of a Gaussian of known sigma cut off by the window is, axis by axis, a monotonic
+        function of its centre; Newton steps invert it.
+        """
+        steps = torch.arange(window.shape[-1], device=low.device, dtype=low.dtype)
+        total = window.sum((2, 3, 4)).clamp(min=1e-12)
+        sums = (window.sum((2, 3)), window.sum((2, 4)), window.sum((3, 4)))  # x, y, z profiles
+        mean = torch.stack([(profile * steps).sum(-1) / total for profile in sums], -1)
+        centre = mean.clone()
+        for _ in range(6):
+            weight = torch.exp(-((steps - centre[..., None]) ** 2) / (2 * self.sigma**2))
+            weight = weight / weight.sum(-1, keepdim=True)
+            first = (weight * steps).sum(-1)
+            variance = (weight * (steps - first[..., None]) ** 2).sum(-1)
+            slope = (variance / self.sigma**2).clamp(min=0.05)
+            centre = centre + (mean - first) / slope
+            centre = centre.clamp(-1.0, float(window.shape[-1]))
+        # A heatmap that is no Gaussian must not throw the joint out of its window.
+        return centre.clamp(-0.5, window.shape[-1] - 0.5)
+
+    def _amplitude(self, window: Tensor, offset: Tensor) -> Tensor:
+        """Return the least-squares height [B, J] of the target Gaussian in the window."""
+        steps = torch.arange(window.shape[-1], device=offset.device, dtype=offset.dtype)
+        profile = torch.exp(-((steps - offset[..., None]) ** 2) / (2 * self.sigma**2))
+        x, y, z = profile.unbind(2)
+        target = z[..., :, None, None] * y[..., None, :, None] * x[..., None, None, :]
+        height = (window * target).sum((2, 3, 4)) / (target**2).sum((2, 3, 4)).clamp(min=1e-12)
+        return height.clamp(0, 1)
+
+    def _covariance(self, heatmaps: Tensor) -> Tensor:
+        """Return the covariance [B, J, 3, 3] in squared cells, the target's blur removed."""
+        floor = _NOISE_FLOOR * heatmaps.amax((2, 3, 4), keepdim=True).clamp(min=1e-12)
+        weight = torch.where(heatmaps >= floor, heatmaps, 0.0)
+        weight = weight / weight.sum((2, 3, 4), keepdim=True).clamp(min=1e-12)
+        axis = torch.arange(self.output_size, device=heatmaps.device, dtype=heatmaps.dtype)
+        planes = (weight.sum(2), weight.sum(3), weight.sum(4))  # [B, J, yx], [zx], [zy]
+        x, y, z = planes[0].sum(2), planes[0].sum(3), planes[1].sum(3)
+        mean = torch.stack([(profile * axis).sum(-1) for profile in (x, y, z)], -1)
+        dx, dy, dz = ((axis - mean[..., k, None]) for k in range(3))
+        covariance = torch.empty(*mean.shape, 3, device=mean.device, dtype=mean.dtype)
+        for k, (profile, delta) in enumerate(((x, dx), (y, dy), (z, dz))):
+            covariance[..., k, k] = (profile * delta**2).sum(-1)
+        pairs = ((0, 1, planes[0], dy, dx), (0, 2, planes[1], dz, dx), (1, 2, planes[2], dz, dy))
+        for i, j, plane, rows, columns in pairs:
+            value = torch.einsum('bjrc,bjr,bjc->bj', plane, rows, columns)
+            covariance[..., i, j] = covariance[..., j, i] = value
+        # The cut at the noise floor takes a little of the target's own variance away: exactly the
+        # part of a chi distribution beyond it, with three degrees of freedom.
+        values, vectors = torch.linalg.eigh(covariance.double())
+        values = (values - self.sigma**2 * _truncated_variance(_NOISE_FLOOR)).clamp(_VARIANCE_FLOOR)
+        return (vectors * values[..., None, :] @ vectors.transpose(-1, -2)).to(heatmaps.dtype)
+
+
+def _truncated_variance(floor: float) -> float:
+    """Return a unit 3D Gaussian's variance per axis where its density exceeds floor x maximum."""
+    radius = math.sqrt(-2 * math.log(floor))
+    r = np.linspace(0.0, radius, 2001)
+    density = np.exp(-(r**2) / 2)
+    return float((density * r**4).sum() / (density * r**2).sum() / 3)
