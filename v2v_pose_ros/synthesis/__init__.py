@@ -1,0 +1,1 @@
+"""Synthetic depth: parametric hands, a rasteriser, sensor models and whole labelled frames."""

@@ -1,0 +1,266 @@
+"""The scene of the synthetic camera: a gesturing right hand in front of its owner, at any time.
+
+Only the hand is rendered for every frame, in the window it covers; the person behind it stands
+still and is rendered once.  Sensor noise comes from tiles drawn beforehand, so that a frame costs a
+few milliseconds of one core.  Everything is metres in the optical frame (x right, y down, z
+forward); 0 is no measurement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
+from v2v_pose_ros.synthesis.poses import PoseMotion, PoseSampler
+from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
+from v2v_pose_ros.synthesis.rasterizer import rasterize
+
+Array = NDArray[np.float32]
+
+NEAREST, FARTHEST = 0.37, 0.58  # metres: where the middle of the hand moves
+_REACH = 0.125  # metres: no joint is farther from the middle of the hand
+_MIDDLE = (0.005, 0.085, -0.012)  # of an open hand, metres in the hand frame
+_TURN = math.radians(50)
+
+# Optical axes in the columns of the hand's: raised, palm to the camera.  The fingers (y) point up,
+# the back of the hand (x) away from the camera, and so the thumb (z) to the image's right.
+_RAISED = ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class SceneCamera:
+    """A pinhole camera without distortion: image size and intrinsics in pixels."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    @classmethod
+    def sr305(cls, width: int = 640, height: int = 480) -> SceneCamera:
+        """Return a camera like Intel's RealSense SR305, its image scaled to a size."""
+        across, down = width / 640, height / 480
+        return cls(width, height, 476.0 * across, 476.0 * down, 313.7 * across, 242.8 * down)
+
+    def project(self, points: NDArray[np.floating]) -> Array:
+        """Return pixels [N, 2] (column, row) of points [N, 3]; pixel centres are integers."""
+        focal, centre = (self.fx, self.fy), (self.cx, self.cy)
+        return np.asarray(points[:, :2] / points[:, 2:] * focal + centre, np.float32)
+
+
+class HandCameraScene:
+    """Depth and true joints at any time; the same seed gives the same frames in any order."""
+
+    def __init__(
+        self, camera: SceneCamera, seed: int = 0, noise: bool = True, background: bool = True
+    ) -> None:
+        """Draw the hand's shape and motion from the seed and render what stands still.
+
+        Args:
+            camera: size and intrinsics of the images.
+            seed: decides shape, gestures, path and noise.
+            noise: whether frames are as a sensor measures them, or exact.
+            background: whether there is a person and a wall behind the hand, or nothing.
+        """
+        self.camera, self.seed = camera, seed
+        generator = torch.Generator().manual_seed(seed)
+        self._model = HandModel()
+        self._shape = _draw_shape(self._model.components, generator)
+        self._motion = PoseMotion(PoseSampler(self._model, generator))
+        self._phase = torch.rand(6, generator=generator).tolist()
+        still = person(camera) if background else np.zeros((camera.height, camera.width), 'f4')
+        self._noise = SensorNoise(camera, seed) if noise else None
+        self._backgrounds = self._noise.views(still) if self._noise else [still]
+
+    @torch.inference_mode()
+    def frame(self, time: float) -> tuple[Array, Array]:
+        """Return depth [rows, columns] and joints [21, 3] at a time in seconds from the start."""
+        mesh = self._model(self._shape, self._motion(max(time, 0.0)))
+        rotation, position = self.placement(time)
+        vertices = mesh.vertices[0] @ rotation.T + position
+        joints = (mesh.joints[0] @ rotation.T + position).numpy()
+        rows, columns = self._window(vertices)
+        hand = self._render(vertices, mesh.faces, rows, columns)
+        rng = np.random.default_rng([self.seed, round(max(time, 0.0) * 1e6)])
+        depth = self._backgrounds[rng.integers(len(self._backgrounds))].copy()
+        window = depth[rows, columns]
+        if self._noise is None:
+            np.copyto(window, hand, where=hand > 0)
+        else:
+            self._noise.blend(window, hand, rng)
+        return depth, joints
+
+    def placement(self, time: float) -> tuple[Tensor, Tensor]:
+        """Return the hand's rotation [3, 3] and its wrist's position [3] at a time."""
+        camera = self.camera
+
+        def wave(axis: int, period: float) -> float:
+            return math.sin(math.tau * (time / period + self._phase[axis]))
+
+        # The path is narrower where the hand is close: it stays inside the image.
+        z = NEAREST + (FARTHEST - NEAREST) * (wave(2, 8.3) + 1) / 2
+        right = min(camera.cx, camera.width - 1 - camera.cx) / camera.fx * z - _REACH
+        down = min(camera.cy, camera.height - 1 - camera.cy) / camera.fy * z - _REACH
+        middle = torch.tensor([max(right, 0) * wave(0, 6.1), max(down, 0) * wave(1, 4.7), z])
+        # The fingers lean forward more than back: with the forearm nearer than the hand, nobody
+        # could tell where to look.
+        pitch = _TURN * (0.4 + 0.6 * wave(3, 7.1))
+        turns = torch.tensor([pitch, _TURN * wave(4, 9.7), 0.8 * _TURN * wave(5, 5.3)])
+        about_x, about_y, about_z = rotation_about(torch.eye(3), turns)
+        rotation = about_z @ about_y @ about_x @ torch.tensor(_RAISED)
+        return rotation, middle - rotation @ torch.tensor(_MIDDLE)
+
+    def _window(self, vertices: Tensor) -> tuple[slice, slice]:
+        """Return the rows and columns that the hand covers, with room for its shadow."""
+        camera = self.camera
+        pixels = camera.project(vertices[vertices[:, 2] > 0.05].numpy())
+        low, high = pixels.min(0), pixels.max(0)
+        columns = slice(max(int(low[0]) - 2, 0), min(int(high[0]) + SHADOW, camera.width))
+        rows = slice(max(int(low[1]) - 2, 0), min(int(high[1]) + 3, camera.height))
+        return rows, columns
+
+    def _render(self, vertices: Tensor, faces: Tensor, rows: slice, columns: slice) -> Array:
+        camera = self.camera
+        intrinsics = torch.tensor(
+            [[camera.fx, camera.fy, camera.cx - columns.start, camera.cy - rows.start]]
+        )
+        size = rows.stop - rows.start, columns.stop - columns.start
+        return rasterize(vertices[None], faces, intrinsics, size)[0].numpy()
+
+
+SHADOW = 40  # pixels: the widest shadow beside the hand
+_EDGE = 0.012  # metres: a larger step between neighbours is the edge of an object
+_ROOM = 61  # pixels by which the noise tiles can be shifted
+_VIEWS = 6
+
+
+class SensorNoise:
+    """A structured-light sensor's errors, cheap: drawn once, laid over frames with random offsets.
+
+    Range noise grows with the square of the distance; edges are ragged; single pixels are missing;
+    and what the projector, beside the camera, cannot light behind the hand is not measured.
+    """
+
+    def __init__(
+        self,
+        camera: SceneCamera,
+        seed: int,
+        *,
+        fine: float = 0.0018,
+        slow: float = 0.0022,
+        edge_loss: float = 0.35,
+        holes: float = 0.003,
+        baseline: float = 0.035,
+    ) -> None:
+        """Draw the tiles.
+
+        Args:
+            camera: size and focal length.
+            seed: of the noise.
+            fine: range noise from pixel to pixel at 1 m, standard deviation in metres.
+            slow: the same over patches of eight pixels.
+            edge_loss: share of the pixels at depth edges that are lost.
+            holes: share of all pixels that are lost.
+            baseline: from camera to projector in metres; decides the width of the shadow.
+        """
+        rng = np.random.default_rng([seed, 1])
+        shape = camera.height + _ROOM, camera.width + _ROOM
+        coarse = rng.standard_normal((shape[0] // 8 + 1, shape[1] // 8 + 1), np.float32)
+        patches = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
+        self._range = fine * rng.standard_normal(shape, np.float32) + slow * patches
+        self._lost_at_edge = rng.random(shape, np.float32) < edge_loss
+        self._holes = rng.random(shape, np.float32) < holes
+        self._push = camera.fx * baseline
+
+    def views(self, still: Array) -> list[Array]:
+        """Return several noisy versions of depth [rows, columns] that does not move."""
+        rng = np.random.default_rng(0)
+        return [self._measure(still, rng) for _ in range(_VIEWS)]
+
+    def blend(self, window: Array, hand: Array, rng: np.random.Generator) -> None:
+        """Lay the measured hand and its shadow over a window of the background, in place."""
+        covered = hand > 0
+        if not covered.any():
+            return
+        near = float(hand[covered].min())
+        width = min(int(self._push * (1 / near - 1 / (near + 0.5))), SHADOW - 1)
+        if width > 0:
+            # A box to the left of the anchor: every pixel with the hand up to `width` to its left.
+            kernel = np.ones((1, width + 1), np.uint8)
+            shadow = cv2.dilate(covered.view(np.uint8), kernel, anchor=(width, 0))
+            window[shadow.view(bool)] = 0
+        np.copyto(window, self._measure(hand, rng), where=covered)
+
+    def _measure(self, depth: Array, rng: np.random.Generator) -> Array:
+        """Return what the sensor sees of depth [rows, columns]; lost pixels are 0."""
+        down, right = rng.integers(_ROOM, size=2)
+        place = slice(down, down + depth.shape[0]), slice(right, right + depth.shape[1])
+        kernel = np.ones((3, 3), np.uint8)
+        edge = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel) > _EDGE
+        lost = (edge & self._lost_at_edge[place]) | self._holes[place]
+        measured = depth + self._range[place] * depth * depth
+        measured[lost] = 0
+        return np.asarray(measured, np.float32)
+
+
+def _draw_shape(components: int, generator: torch.Generator) -> HandShape:
+    """Draw one adult hand, not far from the mean."""
+    mean = HandShape.mean(1, components)
+    return HandShape(
+        0.7 * torch.randn(1, components, generator=generator),
+        mean.scale * (1 + 0.03 * torch.randn(1, generator=generator)).clamp(0.94, 1.06),
+        mean.lengths,
+        mean.thickness,
+        mean.sleeve,
+    )
+
+
+# Ellipsoids from one end to the other (metres), half-widths to the side and in depth, and how square
+# they are (1 is round).  The person's right shoulder is on the image's left, below the hand.
+_PERSON = (
+    ((0.12, -0.27, 1.02), (0.12, -0.03, 0.99), 0.075, 0.095, 1.0),  # head
+    ((0.12, -0.08, 1.03), (0.12, 0.10, 1.05), 0.055, 0.055, 0.6),  # neck
+    ((0.12, 0.03, 1.05), (0.12, 0.75, 1.05), 0.185, 0.115, 0.6),  # trunk
+    ((-0.08, 0.11, 1.05), (0.32, 0.11, 1.05), 0.065, 0.075, 0.8),  # shoulders
+    ((0.34, 0.08, 1.04), (0.38, 0.42, 1.06), 0.05, 0.055, 0.7),  # left upper arm
+    ((-0.10, 0.08, 1.04), (-0.13, 0.40, 0.92), 0.05, 0.055, 0.7),  # right upper arm
+)
+
+
+def person(camera: SceneCamera) -> Array:
+    """Render the person behind the hand and the wall behind the person, [rows, columns]."""
+    bodies = [_ellipsoid(*(row[:2]), *row[2:]) for row in _PERSON]
+    count = bodies[0].shape[0]
+    single = superquadric_faces()
+    faces = torch.cat([single + k * count for k in range(len(bodies))])
+    intrinsics = torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]])
+    size = camera.height, camera.width
+    body = rasterize(torch.cat(bodies)[None], faces, intrinsics, size)[0].numpy()
+    column = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
+    # The plane z = 1.75 + 0.25 x, along the ray x = column * z.
+    wall = np.broadcast_to(1.75 / (1 - 0.25 * column), size)
+    return np.asarray(np.where(body > 0, body, wall), np.float32)
+
+
+def _ellipsoid(
+    start: tuple[float, ...], end: tuple[float, ...], side: float, depth: float, square: float
+) -> Tensor:
+    """Return the vertices [V, 3] of an ellipsoid between two points."""
+    a, b = torch.tensor(start), torch.tensor(end)
+    along = (b - a) / (b - a).norm()
+    # Any direction that is not along the body gives the sideways axis.
+    helper = torch.tensor([0.0, 0.0, 1.0])
+    across = torch.linalg.cross(helper, along)
+    across = across / across.norm()
+    axes = torch.stack([across, torch.linalg.cross(along, across), along], 1)
+    size = torch.tensor([side, depth, float((b - a).norm()) / 2])
+    return superquadrics(size, torch.tensor([square, 1.0])) @ axes.T + (a + b) / 2
