@@ -1,0 +1,233 @@
+"""Model files: weights in safetensors, with what they are in the metadata.
+
+A file holds the tensors of one network in half precision and a JSON document under the key
+`v2v_pose`: skeleton, architecture, codec, training and measured errors, and a SHA-256 of the
+tensors.  Nothing is unpickled.  A model is named by its file's stem ("hand_lite") or by a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from v2v_pose_ros.networks.refinement import RefinementNet
+from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
+from v2v_pose_ros.skeletons import SKELETONS, Skeleton
+from v2v_pose_ros.voxels import VoxelCodec
+
+_KEY = 'v2v_pose'
+_FORMAT = 1
+
+
+class ModelError(ValueError):
+    """A model file is missing, damaged or not what was asked for."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself.
+
+    Attributes:
+        name: the model's name.
+        skeleton: name of the skeleton whose joints it finds.
+        kind: 'v2v' for pose networks, 'refinement' for networks that refine the reference point.
+        network: the architecture's configuration.
+        codec: cube, grid and convention; of a refinement network only the cube size counts.
+        training: data, recipe and hardware in words.
+        errors: measured errors, name to figure, millimetres unless the name says otherwise.
+    """
+
+    name: str
+    skeleton: str
+    network: dict[str, Any]
+    codec: dict[str, Any]
+    kind: str = 'v2v'
+    training: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+
+    def make_codec(self) -> VoxelCodec:
+        """Return the codec that the network was trained with."""
+        return VoxelCodec(**self.codec)
+
+    def get_skeleton(self) -> Skeleton:
+        """Return the skeleton; raise ModelError for one this version does not know."""
+        if self.skeleton not in SKELETONS:
+            raise ModelError(
+                f'model {self.name} has the skeleton {self.skeleton!r}; '
+                f'this version knows {", ".join(SKELETONS)}'
+            )
+        return SKELETONS[self.skeleton]
+
+    def make_network(self) -> nn.Module:
+        """Return the untrained network."""
+        if self.kind == 'refinement':
+            return RefinementNet()
+        return V2VPoseNet(V2VConfig.from_dict(self.network))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded network in evaluation mode, float32 on the CPU, and what it is."""
+
+    network: nn.Module
+    info: ModelInfo
+    path: Path
+
+
+def model_directories() -> list[Path]:
+    """Return the folders where models are looked for by name, the nearest first."""
+    package = Path(__file__).resolve().parent
+    folders = [package / 'models', package.parent / 'models']
+    try:
+        from ament_index_python.packages import get_package_share_directory
+
+        folders.append(Path(get_package_share_directory('v2v_pose_ros')) / 'models')
+    except (ImportError, LookupError):
+        pass  # without ROS, or not installed as a ROS package: the other folders serve
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def available_models() -> dict[str, Path]:
+    """Return the shipped models, name to file."""
+    found: dict[str, Path] = {}
+    for folder in model_directories():
+        for path in sorted(folder.glob('*.safetensors')):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find_model(name: str) -> Path:
+    """Return the file of a model given by name or path; raise ModelError with what there is."""
+    path = Path(name).expanduser()
+    if path.suffix == '.safetensors' or len(path.parts) > 1:
+        if path.is_file():
+            return path
+        raise ModelError(f'there is no model file {path}; give an existing .safetensors file')
+    found = available_models()
+    if name not in found:
+        known = ', '.join(found) or 'none'
+        raise ModelError(f'there is no model {name!r}; shipped are: {known}; a path works too')
+    return found[name]
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors' names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
+    """Write a network's weights in half precision with its metadata."""
+    tensors = {
+        name: tensor.detach().cpu().half().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith('num_batches_tracked')
+    }
+    document = {'format': _FORMAT, **asdict(info), 'sha256': checksum(tensors)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    save_file(tensors, part, metadata={_KEY: json.dumps(document, sort_keys=True)})
+    part.replace(path)
+
+
+def read_info(path: Path) -> tuple[ModelInfo, str]:
+    """Return what a model file says of itself and its checksum, without reading the weights."""
+    with _open(path) as file:
+        return _parse(path, file.metadata())
+
+
+def load_model(
+    name: str | Path, skeleton: str | None = None, kind: str = 'v2v'
+) -> Model:
+    """Load a model by name or path.
+
+    Args:
+        name: a shipped model's name or a .safetensors file.
+        skeleton: refuse models of another skeleton.
+        kind: refuse models of another kind.
+
+    Raises:
+        ModelError: the file is missing, damaged, changed, or of another skeleton or kind.
+    """
+    path = find_model(str(name))
+    with _open(path) as file:
+        info, expected = _parse(path, file.metadata())
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    if info.kind != kind:
+        raise ModelError(f'{path} is a {info.kind} model; a {kind} model is needed here')
+    if skeleton is not None and info.skeleton != skeleton:
+        raise ModelError(f'{path} finds the skeleton {info.skeleton!r}; {skeleton!r} is needed')
+    if checksum(tensors) != expected:
+        raise ModelError(f'{path} is damaged: its weights do not match their checksum; fetch it '
+                         'again or restore it from version control')
+    network = _fill(path, info, tensors)
+    return Model(network.eval().requires_grad_(False), info, path)
+
+
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework='pt')
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f'{path} cannot be read as a safetensors file ({error}); it is truncated or of '
+            'another format: fetch it again, or convert it with "v2v-pose import-weights"'
+        ) from error
+
+
+def _parse(path: Path, metadata: dict[str, str] | None) -> tuple[ModelInfo, str]:
+    if not metadata or _KEY not in metadata:
+        raise ModelError(f'{path} has no {_KEY} metadata: it is no model file of this package')
+    try:
+        document = json.loads(metadata[_KEY])
+        version = document.pop('format')
+        digest = str(document.pop('sha256'))
+        info = ModelInfo(**document)
+        info.make_codec()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f'{path} has metadata that cannot be used: {error}') from error
+    if version != _FORMAT:
+        raise ModelError(f'{path} has format {version}; this version reads format {_FORMAT}')
+    return info, digest
+
+
+def _fill(path: Path, info: ModelInfo, tensors: dict[str, Tensor]) -> nn.Module:
+    """Build the network and fill it, naming the first tensor that does not fit."""
+    skeleton = info.get_skeleton()
+    try:
+        network = info.make_network()
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f'{path} describes a network that cannot be built: {error}') from error
+    if info.kind == 'v2v' and info.network['joints'] != len(skeleton):
+        raise ModelError(
+            f'{path} has {info.network["joints"]} joints; the skeleton {skeleton.name} has '
+            f'{len(skeleton)}'
+        )
+    state = network.state_dict()
+    wanted = {key for key in state if not key.endswith('num_batches_tracked')}
+    for key in sorted(wanted ^ tensors.keys()):
+        problem = 'lacks' if key in wanted else 'has the unknown'
+        raise ModelError(f'{path} {problem} tensor {key}')
+    for key in sorted(wanted):
+        if tensors[key].shape != state[key].shape:
+            raise ModelError(
+                f'{path}: tensor {key} has shape {tuple(tensors[key].shape)}; '
+                f'{tuple(state[key].shape)} is expected'
+            )
+        if not tensors[key].isfinite().all():
+            raise ModelError(f'{path}: tensor {key} has values that are not finite')
+        state[key] = tensors[key].float()
+    network.load_state_dict(state)
+    return network

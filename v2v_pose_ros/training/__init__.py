@@ -1,0 +1,1 @@
+"""Training: one validated YAML file an experiment, data drawn on the device, exact resume."""

@@ -1,0 +1,131 @@
+"""The configuration of an experiment: one YAML file, unknown keys refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from v2v_pose_ros.networks.v2v import V2VConfig
+from v2v_pose_ros.skeletons import SKELETONS
+from v2v_pose_ros.synthesis.scenes import SceneOptions
+from v2v_pose_ros.voxels import VoxelCodec
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(ValueError):
+    """An experiment's file cannot be used."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class NetworkConfig(_Section):
+    """The architecture; see V2VConfig."""
+
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    stem: Literal['conv7', 'fold'] = 'conv7'
+    published_initialisation: bool = False
+
+
+class CodecConfig(_Section):
+    """The cube and its grids; see VoxelCodec."""
+
+    cube_size: Positive = 0.25
+    input_size: Annotated[int, Field(ge=16, multiple_of=8)] = 88
+    sigma: Positive = 1.7
+    activation: Literal['identity', 'softmax'] = 'identity'
+
+
+class DataConfig(_Section):
+    """The synthetic scenes; see SceneOptions."""
+
+    distance: tuple[Positive, Positive] = (0.25, 1.1)
+    raised: Share = 0.5
+    wall: Share = 0.5
+    clutter: Share = 0.35
+    held: Share = 0.15
+    cut: Share = 0.06
+    sleeve: Share = 0.4
+    noise: bool = True
+    window: Annotated[int, Field(ge=64)] = 160
+    workers: Annotated[int, Field(ge=0)] = 1
+    seed: int = 0
+
+    def options(self) -> SceneOptions:
+        """Return the options of the scene generator."""
+        return SceneOptions(**self.model_dump(exclude={'window', 'workers', 'seed'}))
+
+
+class LossConfig(_Section):
+    """Squared error on heatmaps as published, or cross-entropy with a coordinate term."""
+
+    heatmap: Literal['squared_error', 'cross_entropy'] = 'squared_error'
+    coordinates: Annotated[float, Field(ge=0)] = 0.0
+
+
+class OptimiserConfig(_Section):
+    """The optimiser and its schedule: warm-up, constant, then cooled down to zero."""
+
+    name: Literal['rmsprop', 'adamw'] = 'rmsprop'
+    learning_rate: Positive = 2.5e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    cooldown: Share = 0.0
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class TrainConfig(_Section):
+    """A whole experiment."""
+
+    name: Annotated[str, Field(pattern=r'^[a-z0-9_]+$')]
+    skeleton: str = 'hand'
+    network: NetworkConfig = NetworkConfig()
+    codec: CodecConfig = CodecConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    batch: Annotated[int, Field(gt=0)] = 8
+    steps: Annotated[int, Field(gt=0)] = 100_000
+    precision: Literal['float32', 'bfloat16'] = 'float32'
+    channels_last: bool = False
+    checkpoint_every: Annotated[int, Field(gt=0)] = 500
+    validation_samples: Annotated[int, Field(gt=0)] = 256
+    seed: int = 0
+
+    def make_codec(self) -> VoxelCodec:
+        """Return the codec."""
+        return VoxelCodec(**self.codec.model_dump())
+
+    def make_network(self) -> V2VConfig:
+        """Return the network's configuration."""
+        return V2VConfig(
+            len(SKELETONS[self.skeleton]), self.network.channels, self.network.stem
+        )
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read and validate an experiment; raise ConfigError naming each bad key."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f'{path} cannot be read as YAML: {error}') from error
+    if not isinstance(values, dict):
+        raise ConfigError(f'{path} holds no mapping of settings')
+    try:
+        config = TrainConfig(**values)
+    except ValidationError as error:
+        lines = [
+            f'  {".".join(map(str, problem["loc"]))}: {problem["msg"]}'
+            for problem in error.errors()
+        ]
+        raise ConfigError(f'{path} cannot be used:\n' + '\n'.join(lines)) from error
+    if config.skeleton not in SKELETONS:
+        raise ConfigError(f'{path}: skeleton: {config.skeleton!r} is not one of {list(SKELETONS)}')
+    return config

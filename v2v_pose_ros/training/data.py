@@ -1,0 +1,102 @@
+"""Batches for training: batch k of a seed is a function of (seed, k) alone, wherever it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points
+from v2v_pose_ros.training.config import TrainConfig
+
+_VALIDATION_SEED = 1_000_003  # added to the experiment's seed; no training step reaches it
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Occupancy grids [B, 1, G, G, G], joints [B, J, 3] and cube centres [B, 3] in metres."""
+
+    grids: Tensor
+    joints: Tensor
+    references: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device, grids as float."""
+        return Batch(
+            self.grids.to(device, non_blocking=True).float(),
+            self.joints.to(device, non_blocking=True),
+            self.references.to(device, non_blocking=True),
+        )
+
+
+class SyntheticHands(Dataset[Batch]):
+    """Batches of synthetic hands; item k is batch k."""
+
+    def __init__(self, config: TrainConfig, seed: int, device: torch.device | str = 'cpu') -> None:
+        """Create the source; the mesh is loaded where it is first used."""
+        self.config, self.seed, self.device = config, seed, device
+        self.codec = config.make_codec()
+        self._scenes: HandScenes | None = None
+
+    def __getitem__(self, index: int) -> Batch:
+        """Draw a batch."""
+        if self._scenes is None:
+            data = self.config.data
+            self._scenes = HandScenes(self.device, 0, data.options(), data.window)
+        generator = self._scenes.generator
+        generator.manual_seed(self.seed * 1_000_000_007 + index)
+        scene = self._scenes.sample(self.config.batch)
+        references = reference_points(scene, self.codec.cube_size, generator)
+        points, valid = scene.points()
+        grids = self.codec.occupancy(points, references, valid)
+        return Batch(grids.to(torch.uint8), scene.joints, references)
+
+
+class _Steps:
+    """The steps that are still to be done, as a sampler."""
+
+    def __init__(self, first: int, last: int, stride: int) -> None:
+        self.steps = range(first, last, stride)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def training_batches(
+    config: TrainConfig, device: torch.device, first: int, rank: int = 0, world: int = 1
+) -> Iterator[Batch]:
+    """Yield batches from a step on: in worker processes for the CPU, in place on a GPU."""
+    data = config.data
+    first, last = first * world + rank, config.steps * world
+    if device.type != 'cpu' or data.workers == 0:
+        source = SyntheticHands(config, data.seed, device)
+        for step in range(first, last, world):
+            yield source[step].to(device)
+        return
+    loader = DataLoader(
+        SyntheticHands(config, data.seed),
+        batch_size=None,
+        sampler=_Steps(first, last, world),
+        num_workers=data.workers,
+        worker_init_fn=_one_thread,
+        prefetch_factor=4,
+    )
+    for batch in loader:
+        yield batch.to(device)
+
+
+def validation_batches(config: TrainConfig, device: torch.device) -> list[Batch]:
+    """Return the fixed validation batches."""
+    source = SyntheticHands(config, config.data.seed + _VALIDATION_SEED)
+    count = -(-config.validation_samples // config.batch)
+    return [source[index].to(device) for index in range(count)]

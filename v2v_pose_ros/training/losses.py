@@ -1,0 +1,44 @@
+"""Losses between a network's output and joints."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from v2v_pose_ros.training.config import LossConfig
+from v2v_pose_ros.voxels import VoxelCodec
+
+
+def pose_loss(
+    output: Tensor, joints: Tensor, references: Tensor, codec: VoxelCodec, config: LossConfig
+) -> Tensor:
+    """Return the training loss.
+
+    `squared_error` is the mean over joints and voxels as in the authors' code (the paper's
+    equation 2 sums).  `cross_entropy` treats each joint's volume as one distribution and asks for
+    the target Gaussian normalised to one.  The coordinate term is the mean absolute error of the
+    distribution's mean in cells.  With these two, joints outside the cube are drawn to its face.
+    """
+    output = output.float()
+    if config.heatmap == 'squared_error':
+        return functional.mse_loss(output, codec.heatmaps(joints, references))
+    half = 0.5 * codec.cube_size - 0.5 * codec.cell
+    inside = references[:, None] + (joints - references[:, None]).clamp(-half, half)
+    target = codec.heatmaps(inside, references).flatten(2)
+    target = target / target.sum(-1, keepdim=True)
+    log_probability = output.flatten(2).log_softmax(-1)
+    entropy = -(target * log_probability).sum(-1).mean()
+    if config.coordinates == 0:
+        return entropy
+    mean = expected_cells(log_probability.exp().view_as(output))
+    distance = (mean - codec.to_cells(inside, references)).abs().mean()
+    return entropy + config.coordinates * distance
+
+
+def expected_cells(probability: Tensor) -> Tensor:
+    """Return the mean index x, y, z [B, J, 3] of distributions [B, J, H, H, H]."""
+    axis = torch.arange(probability.shape[-1], device=probability.device, dtype=torch.float32)
+    plane = probability.sum(2)
+    x, y, z = plane.sum(2), plane.sum(3), probability.sum((3, 4))
+    return torch.stack([(profile * axis).sum(-1) for profile in (x, y, z)], -1)
