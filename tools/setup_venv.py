@@ -25,6 +25,7 @@ import time
 from machine_checks import dotted, problems
 
 EXTRAS = 'dev'
+SHARED = ('config', 'launch', 'models')
 INSTALLATION_GB = 6.0
 BUILD_GB = 0.5
 NETWORK_SIGNS = re.compile(
@@ -186,13 +187,31 @@ class SetUp:
         shutil.rmtree(workspace, ignore_errors=True)
         workspace.mkdir()
         packages = sorted(file.parent for file in self.root.glob('underlay/*/package.xml'))
+        packages.append(self._staged(workspace / 'src' / 'v2v_pose_ros'))
         command = [str(self.venv / 'bin' / 'colcon'), '--log-base', str(workspace / 'log')]
         command += ['build', '--merge-install', '--symlink-install', '--parallel-workers', '2']
         command += ['--build-base', str(workspace / 'build'), '--install-base', str(self.prefix)]
-        command += ['--paths', *map(str, packages), str(self.root)]
+        command += ['--paths', *map(str, packages)]
         command += ['--cmake-args', '-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF']
         command += [f'-DPython3_EXECUTABLE={self.venv}/bin/python']
         self._call('interfaces', *command)
+        for name in SHARED:
+            target = self.prefix / 'share' / 'v2v_pose_ros' / name
+            if target.is_dir():
+                target.rmdir()
+            target.symlink_to(self.root / name)
+
+    def _staged(self, directory: Path) -> Path:
+        """Link the package's parts into a directory without .venv.
+
+        CMake refuses the headers of NumPy when they lie below the sources of the package.
+        """
+        directory.mkdir(parents=True)
+        for name in ('CMakeLists.txt', 'package.xml', 'msg', 'scripts', 'v2v_pose_ros'):
+            (directory / name).symlink_to(self.root / name)
+        for name in SHARED:  # empty here, linked as a whole later: files come and go in them
+            (directory / name).mkdir()
+        return directory
 
     def wrapper(self) -> None:
         """Write the program that runs another one in the ROS environment."""
