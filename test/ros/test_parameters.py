@@ -1,0 +1,122 @@
+"""Parameters: what is declared, what is refused, and what the shipped file says."""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pytest
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from v2v_pose_ros.ros.parameters import (
+    declare,
+    NodeParameters,
+    ParameterError,
+    subscription_qos,
+    updated,
+)
+import yaml
+
+CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'hand.yaml'
+LIVE = {'min_depth', 'max_depth', 'min_confidence', 'marker_lifetime', 'publish_tf'}
+
+
+def declare_with(make_node, **overrides):
+    node = make_node(
+        'parameters',
+        parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()],
+    )
+    return node, declare(node)
+
+
+def test_defaults_pass_their_own_check():
+    NodeParameters().check()
+
+
+def test_shipped_file_lists_every_parameter_with_its_default():
+    values = yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters']
+    assert values == asdict(NodeParameters())
+    assert {name: type(value) for name, value in values.items()} == {
+        entry.name: type(entry.default) for entry in fields(NodeParameters)
+    }
+
+
+def test_shipped_file_comments_every_parameter():
+    lines = CONFIG.read_text().splitlines()
+    for entry in fields(NodeParameters):
+        (row,) = [i for i, line in enumerate(lines) if line.strip().startswith(f'{entry.name}:')]
+        above = lines[row - 1].strip()
+        assert above.startswith('#') or entry.name == 'max_depth', entry.name
+
+
+def test_each_is_described_and_only_the_live_ones_are_writable(make_node):
+    node, _ = declare_with(make_node)
+    for entry in fields(NodeParameters):
+        descriptor = node.describe_parameter(entry.name)
+        assert len(descriptor.description) > 20
+        assert descriptor.read_only == (entry.name not in LIVE)
+
+
+def test_overrides_are_taken(make_node):
+    _, parameters = declare_with(make_node, model='a, b', min_depth=0.3, passes=1)
+    assert parameters.models == ('a', 'b')
+    assert (parameters.min_depth, parameters.passes) == (0.3, 1)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'words'),
+    [
+        ('qos_profile', 'reliable', ['sensor_data', 'system_default']),
+        ('runtime', 'caffe', ['torch', 'openvino']),
+        ('handedness', 'both', ['right', 'left']),
+        ('device', 'gpu', ['cuda:N']),
+        ('model', 'a,,b', ['commas']),
+        ('model', '', ['model file']),
+        ('subject', 'my hand', ['letter']),
+        ('subject', '/hand', ['letter']),
+        ('min_depth', -0.1, ['from 0 to 20']),
+        ('min_depth', 1.5, ['smaller']),
+        ('min_confidence', 2.0, ['from 0 to 1']),
+        ('passes', 0, ['from 1 to 4']),
+        ('passes', 1.0, ['type int']),
+        ('cube_size', 1, ['as in 1.0']),
+        ('model', 1, ['quotes']),
+        ('publish_tf', 'yes', ['type bool']),
+    ],
+)
+def test_bad_value_is_refused_with_its_reason(make_node, name, value, words):
+    with pytest.raises(ParameterError) as error:
+        declare_with(make_node, **{name: value})
+    text = str(error.value)
+    assert name in text
+    for word in words:
+        assert word in text
+
+
+def test_change_gives_new_parameters_and_leaves_others_alone():
+    changed = updated(
+        NodeParameters(),
+        [Parameter('max_depth', value=3.0), Parameter('use_sim_time', value=True)],
+    )
+    assert changed.max_depth == 3.0
+    assert NodeParameters().max_depth == 1.5
+
+
+def test_changes_are_judged_together():
+    both = [Parameter('min_depth', value=2.0), Parameter('max_depth', value=3.0)]
+    assert updated(NodeParameters(), both).min_depth == 2.0
+    with pytest.raises(ParameterError, match='smaller'):
+        updated(NodeParameters(), both[:1])
+
+
+@pytest.mark.parametrize(
+    ('profile', 'reliability'),
+    [
+        ('sensor_data', ReliabilityPolicy.BEST_EFFORT),
+        ('default', ReliabilityPolicy.RELIABLE),
+        ('system_default', ReliabilityPolicy.SYSTEM_DEFAULT),
+    ],
+)
+def test_subscriptions_keep_only_the_newest(profile, reliability):
+    qos = subscription_qos(profile)
+    assert qos.depth == 1
+    assert qos.reliability == reliability
+    assert qos.durability != DurabilityPolicy.TRANSIENT_LOCAL
