@@ -1,14 +1,13 @@
 """The scene of the synthetic camera: a gesturing right hand in front of its owner, at any time.
 
 Only the hand is rendered for every frame, in the window it covers; the person behind it stands
-still and is rendered once.  Sensor noise comes from tiles drawn beforehand, so that a frame costs a
-few milliseconds of one core.  Everything is metres in the optical frame (x right, y down, z
+still and is rendered once.  Sensor noise comes from tiles drawn beforehand, so that a frame costs
+a few milliseconds of one core.  Everything is metres in the optical frame (x right, y down, z
 forward); 0 is no measurement.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import math
 
 import cv2
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
+from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
 from v2v_pose_ros.synthesis.poses import PoseMotion, PoseSampler
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
@@ -34,34 +34,17 @@ _TURN = math.radians(50)
 _RAISED = ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0))
 
 
-@dataclass(frozen=True)
-class SceneCamera:
-    """A pinhole camera without distortion: image size and intrinsics in pixels."""
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    @classmethod
-    def sr305(cls, width: int = 640, height: int = 480) -> SceneCamera:
-        """Return a camera like Intel's RealSense SR305, its image scaled to a size."""
-        across, down = width / 640, height / 480
-        return cls(width, height, 476.0 * across, 476.0 * down, 313.7 * across, 242.8 * down)
-
-    def project(self, points: NDArray[np.floating]) -> Array:
-        """Return pixels [N, 2] (column, row) of points [N, 3]; pixel centres are integers."""
-        focal, centre = (self.fx, self.fy), (self.cx, self.cy)
-        return np.asarray(points[:, :2] / points[:, 2:] * focal + centre, np.float32)
+def sr305(width: int = 640, height: int = 480) -> Camera:
+    """Return a camera like Intel's RealSense SR305, its image scaled to a size."""
+    across, down = width / 640, height / 480
+    return Camera(width, height, 476.0 * across, 476.0 * down, 313.7 * across, 242.8 * down)
 
 
 class HandCameraScene:
     """Depth and true joints at any time; the same seed gives the same frames in any order."""
 
     def __init__(
-        self, camera: SceneCamera, seed: int = 0, noise: bool = True, background: bool = True
+        self, camera: Camera, seed: int = 0, noise: bool = True, background: bool = True
     ) -> None:
         """Draw the hand's shape and motion from the seed and render what stands still.
 
@@ -152,7 +135,7 @@ class SensorNoise:
 
     def __init__(
         self,
-        camera: SceneCamera,
+        camera: Camera,
         seed: int,
         *,
         fine: float = 0.0018,
@@ -224,8 +207,8 @@ def _draw_shape(components: int, generator: torch.Generator) -> HandShape:
     )
 
 
-# Ellipsoids from one end to the other (metres), half-widths to the side and in depth, and how square
-# they are (1 is round).  The person's right shoulder is on the image's left, below the hand.
+# Ellipsoids from one end to the other (metres), half-widths to the side and in depth, and how
+# square they are (1 is round).  The person's right shoulder is on the image's left.
 _PERSON = (
     ((0.12, -0.27, 1.02), (0.12, -0.03, 0.99), 0.075, 0.095, 1.0),  # head
     ((0.12, -0.08, 1.03), (0.12, 0.10, 1.05), 0.055, 0.055, 0.6),  # neck
@@ -236,7 +219,7 @@ _PERSON = (
 )
 
 
-def person(camera: SceneCamera) -> Array:
+def person(camera: Camera) -> Array:
     """Render the person behind the hand and the wall behind the person, [rows, columns]."""
     bodies = [_ellipsoid(*(row[:2]), *row[2:]) for row in _PERSON]
     count = bodies[0].shape[0]

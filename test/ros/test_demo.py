@@ -1,0 +1,211 @@
+"""The demo from start to end, as a person runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+import os
+from pathlib import Path
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import cv2
+import pytest
+
+from v2v_pose_ros.models import find_model, ModelError
+from v2v_pose_ros.ros import demo
+from v2v_pose_ros.ros.demo_session import free_domain
+from v2v_pose_ros.ros.processes import ChildDied, Children
+
+PATIENCE = 180.0  # seconds: the network is compiled at its first start
+
+
+def shipped_model() -> bool:
+    try:
+        find_model('hand')
+    except ModelError:
+        return False
+    return True
+
+
+needs_model = pytest.mark.skipif(not shipped_model(), reason='the hand model is not there')
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that starts the demo in an empty directory."""
+    started = []
+
+    def run(**variables: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'v2v_pose_ros.ros.demo'],
+            cwd=tmp_path,
+            env={**os.environ, 'TERM': 'dumb', **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def left_behind(directory: Path) -> list[str]:
+    """Return the command lines of processes that work in a directory."""
+    found = []
+    for entry in Path('/proc').iterdir():
+        try:
+            if entry.name.isdigit() and (entry / 'cwd').resolve() == directory.resolve():
+                found.append((entry / 'cmdline').read_text().replace('\0', ' '))
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what no event announces, such as the end of another process's child."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def wait_for_line(process: subprocess.Popen, words: str) -> None:
+    for line in process.stdout:
+        if words in line:
+            return
+    pytest.fail(f'the demo ended without {words!r}')
+
+
+@needs_model
+def test_the_demo_ends_with_a_report_and_a_picture(run, tmp_path):
+    process = run(DEMO_SECONDS='3')
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    assert left_behind(tmp_path) == []
+    report = json.loads((tmp_path / 'demo' / 'report.json').read_text())
+    assert set(report) >= {
+        'frames_sent',
+        'frames_received',
+        'poses_published',
+        'rate_hz',
+        'latency_ms',
+        'mean_error_mm',
+        'runtime',
+        'model',
+        'per_finger_error_mm',
+        'per_joint_error_mm',
+    }
+    assert 3 <= report['seconds'] < 10
+    # The camera's 30 Hz by its own stamps, with room for a busy machine.
+    assert 0.5 * 30 < report['frames_sent'] / report['seconds'] < 31
+    assert 0 < report['frames_received'] <= report['frames_sent'] + 2
+    assert 0 < report['poses_published'] <= report['frames_received'] + 2
+    assert 0 < report['latency_ms']['p50'] <= report['latency_ms']['p99']
+    assert 0 < report['mean_error_mm'] < 200
+    assert 'hand' in report['model']
+    assert cv2.imread(str(tmp_path / 'demo' / 'skeleton.png')).shape == (560, 1500, 3)
+    assert str(tmp_path / 'demo' / 'skeleton.png') in output
+    for words in ('mean joint error', 'thumb', 'latency, median'):
+        assert words in output
+
+
+@needs_model
+def test_until_interrupted_is_a_success(run, tmp_path):
+    process = run(DEMO_SECONDS='0')
+    wait_for_line(process, 'frames sent')
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert 'Traceback' not in output
+    assert left_behind(tmp_path) == []
+    assert json.loads((tmp_path / 'demo' / 'report.json').read_text())['poses_published'] > 0
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_loading_leaves_nothing_behind(run, tmp_path, number):
+    process = run(DEMO_SECONDS='20')
+    wait_for_line(process, 'Starting')
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert 'Traceback' not in output
+    assert left_behind(tmp_path) == []
+
+
+def test_children_of_a_killed_demo_end_too(run, tmp_path):
+    process = run(DEMO_SECONDS='20')
+    wait_for_line(process, 'loading')
+    process.kill()
+    wait_until(lambda: not left_behind(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('variables', 'words'),
+    [
+        ({'DEMO_SECONDS': 'soon'}, 'number of seconds'),
+        ({'DEMO_SECONDS': '-1'}, 'number of seconds'),
+        ({'DEMO_SECONDS': 'nan'}, 'number of seconds'),
+        ({'DEMO_SECONDS': 'inf'}, 'number of seconds'),
+        ({'DEMO_SUBJECT': 'body'}, 'hand only'),
+    ],
+)
+def test_wrong_use_is_told_in_a_sentence(run, variables, words):
+    process = run(**variables)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert words in output
+    assert 'Traceback' not in output
+
+
+def test_an_empty_variable_means_the_default():
+    assert demo.duration({'DEMO_SECONDS': ''}) == demo.duration({}) == 20
+    assert demo.duration({'DEMO_SECONDS': '0'}) == float('inf')
+    assert demo.subject({'DEMO_SUBJECT': ''}) == 'hand'
+
+
+def test_a_child_that_dies_early_says_why(tmp_path):
+    children = Children(tmp_path)
+    command = (sys.executable, '-c', 'print("first"); raise SystemExit("no camera here")')
+    children.start('camera', command, os.environ)
+    wait_until(lambda: 'no camera here' in children.last_lines('camera'))
+    children.stop()
+    with pytest.raises(ChildDied, match=r'camera ended with status 1:\n  first\n  no camera'):
+        children.check()
+
+
+def test_a_child_that_ignores_requests_is_killed_with_its_children(tmp_path):
+    script = (
+        'import signal, subprocess, time\n'
+        'signal.signal(signal.SIGINT, signal.SIG_IGN)\n'
+        'signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
+        'subprocess.Popen(["sleep", "60"])\n'
+        'print("ready", flush=True)\n'
+        'time.sleep(60)\n'
+    )
+    logs = tmp_path / 'logs'
+    logs.mkdir()
+    children = Children(logs, patience=0.3)
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        children.start('stubborn', (sys.executable, '-c', script), os.environ)
+        wait_until(lambda: 'ready' in children.last_lines('stubborn'))
+    finally:
+        os.chdir(before)
+    assert len(left_behind(tmp_path)) == 2
+    children.stop()
+    assert left_behind(tmp_path) == []
+
+
+def test_a_domain_in_use_is_not_free():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(('', 7400 + 250 * 77))
+        assert free_domain([77, 78]) == 78

@@ -1,0 +1,76 @@
+"""The demo: a synthetic depth camera and the pose node over DDS, watched and measured.
+
+Run with `python -m v2v_pose_ros.ros.demo`, or `make demo`.  DEMO_SECONDS is how long it counts (0:
+until interrupted), DEMO_SUBJECT who is seen.  Results are in `demo/` of the working directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import math
+import os
+import signal
+import sys
+
+SUBJECTS = ('hand',)
+MODULES = {
+    'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
+    'pose_node': 'v2v_pose_ros.ros.node',
+}
+
+
+class UsageError(ValueError):
+    """The environment asks for what the demo cannot do; the text says what it can."""
+
+
+def duration(environment: Mapping[str, str]) -> float:
+    """Return the seconds to count for, infinity for "until interrupted"."""
+    text = environment.get('DEMO_SECONDS', '').strip() or '20'
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UsageError(
+            f'DEMO_SECONDS is {text!r}; it must be a number of seconds, or 0 to run until '
+            'interrupted'
+        )
+    return seconds or math.inf
+
+
+def subject(environment: Mapping[str, str]) -> str:
+    """Return who is seen."""
+    name = environment.get('DEMO_SUBJECT', '').strip() or 'hand'
+    if name not in SUBJECTS:
+        raise UsageError(
+            f'DEMO_SUBJECT is {name!r}; this version has a model for {", ".join(SUBJECTS)} only'
+        )
+    return name
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the demo; return 0 with poses, 1 without, 2 for wrong use, 130 when stopped early."""
+    try:
+        seconds = duration(os.environ)
+        subject(os.environ)
+    except UsageError as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 2
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        # Imported here: it takes a moment, in which Ctrl-C is welcome, too.
+        from v2v_pose_ros.ros.demo_session import run
+
+        return run(seconds)
+    except KeyboardInterrupt:
+        print('demo: interrupted', file=sys.stderr)
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""One run of the demo: start the camera and the node, watch them, and leave results behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import json
+import math
+import os
+from pathlib import Path
+import random
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+import numpy as np
+from numpy.typing import NDArray
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import qos_profile_sensor_data, QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+from sensor_msgs.msg import CameraInfo, Image
+
+from v2v_pose_ros.camera import decode_depth
+from v2v_pose_ros.msg import SkeletonArray
+from v2v_pose_ros.ros import demo_report
+from v2v_pose_ros.ros.demo import MODULES
+from v2v_pose_ros.ros.demo_picture import draw
+from v2v_pose_ros.ros.demo_report import NodeState, RunStatistics
+from v2v_pose_ros.ros.processes import ChildDied, Children
+from v2v_pose_ros.skeletons import HAND
+
+RESULTS = Path('demo')
+LOADING = 120.0  # seconds until the first pose has to be there
+_REFRESH, _LINE = 0.5, 2.0  # seconds between updates of the display, in a terminal and elsewhere
+_PICTURE = 3.0  # seconds to wait for an image with its pose
+
+
+class DemoFailed(RuntimeError):
+    """The demo cannot go on; the text says why."""
+
+
+def run(seconds: float) -> int:
+    """Count poses for some seconds (infinity: until interrupted); return the exit status."""
+    RESULTS.mkdir(exist_ok=True)
+    for stale in ('report.json', 'skeleton.png'):
+        (RESULTS / stale).unlink(missing_ok=True)
+    console, children = Console(), Children(RESULTS)
+    domain = free_domain()
+    interrupted = False
+    try:
+        # The demo joins first, so that no other run takes the domain for free meanwhile.
+        rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        watch = Watch()
+        console.print(
+            f'Starting the camera and the node (ROS_DOMAIN_ID={domain}, output in {RESULTS}/).'
+        )
+        environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
+        for name, module in MODULES.items():
+            children.start(name, (sys.executable, '-m', module), environment)
+        try:
+            observe(watch, children, console, seconds)
+        except KeyboardInterrupt:
+            interrupted = True
+        if watch.statistics.has_pose:
+            watch.see_picture(_PICTURE)
+    except (ChildDied, DemoFailed) as error:
+        console.print(Text(str(error)), style='red', soft_wrap=True)
+        return 1
+    finally:
+        # Once the children are being stopped, another Ctrl-C must not leave them behind.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        children.stop()
+        rclpy.try_shutdown()
+    report = watch.statistics.report()
+    show(console, watch, report)
+    if interrupted and seconds < math.inf:
+        return 130
+    return 0 if report['poses_published'] else 1
+
+
+def observe(watch: Watch, children: Children, console: Console, seconds: float) -> None:
+    """Wait for the first pose, then count; show the state meanwhile.
+
+    Raises ChildDied when the camera or the node ends, and DemoFailed when no pose comes.
+    """
+    display = Display(console, watch.statistics)
+    begun = time.monotonic()
+    with display:
+        while watch.statistics.seconds < seconds:
+            watch.spin(0.1)
+            children.check()
+            if not watch.statistics.has_pose and time.monotonic() - begun > LOADING:
+                raise DemoFailed(
+                    f'No pose was published within {LOADING:.0f} s. The node said last:\n'
+                    + children.last_lines('pose_node')
+                )
+            display.update()
+
+
+def show(console: Console, watch: Watch, report: Mapping[str, Any]) -> None:
+    """Print the result and write the report and the picture."""
+    console.print(demo_report.table(report, HAND, f'{report["seconds"]:.1f} s of hand poses'))
+    file = RESULTS / 'report.json'
+    file.write_text(json.dumps(report, indent=2) + '\n')
+    written = [file]
+    if watch.picture is not None:
+        depth, joints = watch.picture
+        caption = ', '.join(f'{label} {text}' for label, text in demo_report.summary(report)[2:])
+        draw(depth, watch.intrinsics, joints, HAND, caption, RESULTS / 'skeleton.png')
+        written.append(RESULTS / 'skeleton.png')
+    for path in written:
+        console.print(f'written: {path.resolve()}', soft_wrap=True, highlight=False)
+
+
+class Display:
+    """Shows the statistics: a live table in a terminal, else a line now and then."""
+
+    def __init__(self, console: Console, statistics: RunStatistics) -> None:
+        """Prepare the display."""
+        self._console, self._statistics = console, statistics
+        live = console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
+        self._due = 0.0
+        self._said = ''
+
+    def __enter__(self) -> Display:
+        """Start the live table."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Remove the live table."""
+        if self._live:
+            self._live.stop()
+
+    def update(self) -> None:
+        """Show the current state if it is time to."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + (_REFRESH if self._live else _LINE)
+        statistics = self._statistics
+        if statistics.last is None:
+            state = 'counting starts ...' if statistics.has_pose else 'loading the model ...'
+            if self._live:
+                self._live.update(Text(state), refresh=True)
+            elif state != self._said:
+                self._console.print(state)
+            self._said = state
+            return
+        report = statistics.report()
+        if self._live:
+            title = f'{report["seconds"]:.0f} s, {statistics.recent_rate():.1f} poses per second'
+            self._live.update(demo_report.table(report, HAND, title), refresh=True)
+        else:
+            self._console.print(demo_report.plain_line(report), soft_wrap=True, highlight=False)
+
+
+class Watch:
+    """The demo's own node: takes in stamps, joints true and estimated, and an image at the end."""
+
+    def __init__(self) -> None:
+        """Subscribe; rclpy has to be initialised."""
+        self.statistics = RunStatistics(HAND)
+        self.intrinsics = (0.0, 0.0, 0.0, 0.0)
+        self.picture: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
+        self._images: dict[int, Image] | None = None
+        self._node = node = rclpy.create_node('demo')
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        # Deep queues: what is late is counted all the same.
+        qos = QoSProfile(depth=200)
+        subscribe = node.create_subscription
+        subscribe(CameraInfo, 'depth/camera_info', self._on_camera, qos)
+        subscribe(SkeletonArray, 'synthetic_camera/ground_truth', self._on_truth, qos)
+        subscribe(SkeletonArray, 'v2v_pose/skeletons', self._on_skeletons, qos)
+        subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos)
+
+    def spin(self, seconds: float) -> None:
+        """Handle messages for some seconds."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def see_picture(self, seconds: float) -> None:
+        """Receive images until one comes with its pose; give up after some seconds.
+
+        Images cost time, so nobody subscribes to them while poses are counted.
+        """
+        self._images = {}
+        self._node.create_subscription(
+            Image, 'depth/image_rect', self._on_image, qos_profile_sensor_data
+        )
+        deadline = time.monotonic() + seconds
+        while self.picture is None and time.monotonic() < deadline:
+            self.spin(0.05)
+
+    def _on_camera(self, message: CameraInfo) -> None:
+        self.statistics.frame(nanoseconds(message))
+        self.intrinsics = tuple(float(message.k[place]) for place in (0, 4, 2, 5))
+
+    def _on_truth(self, message: SkeletonArray) -> None:
+        joints = hand_joints(message)
+        if joints is not None:
+            self.statistics.truth(nanoseconds(message), joints)
+
+    def _on_skeletons(self, message: SkeletonArray, info: Mapping[str, int]) -> None:
+        # The middleware says when it was published; the demo itself may have been late.
+        published = info['source_timestamp']
+        stamp, joints = nanoseconds(message), hand_joints(message)
+        self.statistics.pose(stamp, published, joints)
+        image = self._images.get(stamp) if self._images else None
+        if joints is not None and image is not None and self.picture is None:
+            self.picture = depth(image), joints
+
+    def _on_image(self, message: Image) -> None:
+        if self._images is not None and len(self._images) < 30:
+            self._images[nanoseconds(message)] = message
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {entry.key: entry.value for entry in status.values}
+            if 'images received' in values:
+                received = int(values['images received'])
+                model, runtime = values.get('model', ''), values.get('runtime', '')
+                state = NodeState(nanoseconds(message), received, model, runtime)
+                self.statistics.node(state)
+
+
+def nanoseconds(message: Any) -> int:
+    """Return the stamp of a message."""
+    stamp = message.header.stamp
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def depth(image: Image) -> NDArray[np.float32]:
+    """Return the depth image in metres, 0 where there is no measurement."""
+    size = image.width, image.height, image.step
+    return decode_depth(image.data, image.encoding, *size, bool(image.is_bigendian))
+
+
+def hand_joints(message: SkeletonArray) -> NDArray[np.float64] | None:
+    """Return the joints [21, 3] of the first hand in metres, None if there is none."""
+    for skeleton in message.skeletons:
+        if tuple(skeleton.joint_names) == HAND.names:
+            positions = (pose.position for pose in skeleton.poses)
+            return np.array([(point.x, point.y, point.z) for point in positions])
+    return None
+
+
+def free_domain(candidates: Sequence[int] = range(1, 102)) -> int:
+    """Return a ROS_DOMAIN_ID that nobody on this machine uses.
+
+    Raises DemoFailed when all are taken.
+    """
+    for domain in random.sample(candidates, len(candidates)):
+        # Where participants of a domain listen (DDSI-RTPS 9.6.1.1): discovery by multicast, which
+        # all share, and that of the first participant.
+        ports = (7400 + 250 * domain, 7410 + 250 * domain)
+        if all(map(_is_free, ports)):
+            return domain
+    raise DemoFailed('All ROS domains are in use on this machine: end some ROS programs.')
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(('', port))
+        except OSError:
+            return False
+    return True

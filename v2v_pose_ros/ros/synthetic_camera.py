@@ -1,0 +1,256 @@
+"""The node `synthetic_camera`: depth images of a moving hand, with its true joints.
+
+Publishes `depth/image_rect`, `depth/camera_info` and `~/ground_truth`, all with one stamp and in
+the frame `camera_depth_optical_frame`, as a depth camera's driver would.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+import sys
+import time
+from typing import Any
+
+from builtin_interfaces.msg import Time
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterException,
+)
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import qos_profile_system_default, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+import torch
+
+from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.estimator import SkeletonEstimate
+from v2v_pose_ros.msg import SkeletonArray
+from v2v_pose_ros.ros.messages import name_subjects, skeleton_array_message
+from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+
+FRAME = 'camera_depth_optical_frame'
+CUBE = 0.2  # metres: the edge of the cube in the ground truth
+_DEPTH = 5  # frames kept for late subscribers and repeats
+
+
+class ParameterError(ValueError):
+    """A parameter cannot have the value it was given; the text says why."""
+
+
+def _parameter(default: Any, description: str, **limits: Any) -> Any:
+    return field(default=default, metadata={'description': description, **limits})
+
+
+@dataclass(frozen=True)
+class CameraParameters:
+    """All parameters of the node; none changes while it runs."""
+
+    subject: str = _parameter('hand', 'What moves in front of the camera.', choices=('hand',))
+    rate: float = _parameter(30.0, 'Frames per second.', span=(0.1, 120.0))
+    width: int = _parameter(640, 'Columns of the images.', span=(64, 1920))
+    height: int = _parameter(480, 'Rows of the images.', span=(48, 1080))
+    seed: int = _parameter(
+        0, 'Decides the shape of the hand, its gestures, its path and the noise.', span=(0, 2**31)
+    )
+    noise: bool = _parameter(
+        True, 'True: the depth has noise, ragged edges, shadows and holes. False: it is exact.'
+    )
+    background: bool = _parameter(
+        True, 'True: a person and a wall are behind the hand. False: there is nothing.'
+    )
+    encoding: str = _parameter(
+        '16UC1',
+        'Depth as whole millimetres with 0 (16UC1), or metres with NaN (32FC1) where there is no '
+        'measurement.',
+        choices=('16UC1', '32FC1'),
+    )
+    qos_profile: str = _parameter(
+        'default',
+        'Quality of service of the publications: sensor_data (best effort), default (reliable) or '
+        'system_default. Subscribers of any kind receive from a reliable publisher.',
+        choices=('sensor_data', 'default', 'system_default'),
+    )
+
+
+def declare(node: Node) -> CameraParameters:
+    """Declare every parameter on a node; raise ParameterError, with the reason, for a bad one."""
+    values = {}
+    for entry in fields(CameraParameters):
+        try:
+            parameter = node.declare_parameter(entry.name, entry.default, _descriptor(entry))
+        except (
+            InvalidParameterTypeException,
+            InvalidParameterValueException,
+            ParameterException,
+        ) as error:
+            raise ParameterError(f'{entry.name}: {error}. {_expected(entry)}') from None
+        choices = entry.metadata.get('choices')
+        if choices and parameter.value not in choices:
+            raise ParameterError(f'{entry.name} is {parameter.value!r}. {_expected(entry)}')
+        values[entry.name] = parameter.value
+    return CameraParameters(**values)
+
+
+def _expected(entry: Any) -> str:
+    if choices := entry.metadata.get('choices'):
+        return f'It must be one of {", ".join(choices)}'
+    if span := entry.metadata.get('span'):
+        kind = 'a whole number' if isinstance(entry.default, int) else 'a number such as 30.0'
+        return f'It must be {kind} from {span[0]:g} to {span[1]:g}'
+    return 'It must be true or false'
+
+
+def _descriptor(entry: Any) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=entry.metadata['description'], read_only=True)
+    if span := entry.metadata.get('span'):
+        low, high = span
+        if isinstance(entry.default, int):
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    if choices := entry.metadata.get('choices'):
+        descriptor.additional_constraints = f'One of {", ".join(choices)}.'
+    return descriptor
+
+
+def publication_qos(profile: str) -> QoSProfile:
+    """Return the quality of service of the publications."""
+    reliability = {
+        'sensor_data': ReliabilityPolicy.BEST_EFFORT,
+        'default': ReliabilityPolicy.RELIABLE,
+        'system_default': qos_profile_system_default.reliability,
+    }[profile]
+    return QoSProfile(depth=_DEPTH, reliability=reliability)
+
+
+def image_message(depth: NDArray[np.float32], encoding: str) -> Image:
+    """Return depth [rows, columns] in metres (0: no measurement) as a message without a header."""
+    if encoding == '16UC1':
+        pixels = (depth * 1000 + 0.5).astype('<u2')
+    else:
+        pixels = np.where(depth > 0, depth, np.nan).astype('<f4')
+    rows, columns = pixels.shape
+    image = Image(height=rows, width=columns, encoding=encoding, is_bigendian=0)
+    image.step = columns * pixels.itemsize
+    # An array of bytes is taken as it is; anything else is checked byte by byte.
+    image.data = array('B', pixels.tobytes())
+    return image
+
+
+def camera_info_message(camera: Camera) -> CameraInfo:
+    """Return the calibration of a camera without distortion, without a header."""
+    info = CameraInfo(height=camera.height, width=camera.width, distortion_model='plumb_bob')
+    fx, fy, cx, cy = float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy)
+    info.d = [0.0] * 5
+    info.k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def ground_truth_message(header: Header, joints: NDArray[np.float32]) -> SkeletonArray:
+    """Return true joints [21, 3] in metres: certain, and without covariance."""
+    truth = SkeletonEstimate(
+        skeleton=HAND,
+        positions=joints,
+        confidences=np.ones(len(HAND), np.float32),
+        covariances=np.zeros((len(HAND), 3, 3), np.float32),
+        reference_point=joints.mean(0),
+        cube_size=CUBE,
+        points=np.empty((0, 3), np.float32),
+    )
+    return skeleton_array_message(header, name_subjects([truth], 'hand'), latency=0.0)
+
+
+class SyntheticCamera(Node):
+    """Publishes a frame at every tick of a steady clock, and renders the next one in between.
+
+    The frame and its joints show the moment for which it was rendered, the tick; the stamp is the
+    time when that tick came.  Ticks that were missed are left out and not made up for.
+    """
+
+    def __init__(self) -> None:
+        """Create the node, render the first frame and start the clock."""
+        super().__init__('synthetic_camera')
+        self.parameters = parameters = declare(self)
+        camera = sr305(parameters.width, parameters.height)
+        self._scene = HandCameraScene(
+            camera, parameters.seed, parameters.noise, parameters.background
+        )
+        self._info = camera_info_message(camera)
+        qos = publication_qos(parameters.qos_profile)
+        self._images = self.create_publisher(Image, 'depth/image_rect', qos)
+        self._infos = self.create_publisher(CameraInfo, 'depth/camera_info', qos)
+        self._truths = self.create_publisher(SkeletonArray, '~/ground_truth', qos)
+        self._period = 1 / parameters.rate
+        self._start = time.monotonic()
+        self._tick = 0
+        self._next = self._render(0)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(self._period, self._publish, clock=steady)
+        self.get_logger().info(
+            f'publishing {camera.width}x{camera.height} {parameters.encoding} at '
+            f'{parameters.rate:g} Hz on {self._images.topic_name}'
+        )
+
+    def _render(self, tick: int) -> tuple[Image, NDArray[np.float32]]:
+        depth, joints = self._scene.frame(tick * self._period)
+        return image_message(depth, self.parameters.encoding), joints
+
+    def _publish(self) -> None:
+        """Publish the frame that is ready, then render the next."""
+        header = Header(stamp=self._now(), frame_id=FRAME)
+        image, joints = self._next
+        image.header = header
+        self._info.header = header
+        # The calibration first: it is there when the image arrives.
+        self._infos.publish(self._info)
+        self._images.publish(image)
+        if self._truths.get_subscription_count():
+            self._truths.publish(ground_truth_message(header, joints))
+        tick = round((time.monotonic() - self._start) / self._period)
+        if tick > self._tick + 1:
+            self.get_logger().warning(
+                f'left out {tick - self._tick - 1} frames: this machine is too busy for '
+                f'{self.parameters.rate:g} Hz',
+                throttle_duration_sec=5.0,
+            )
+        self._tick = tick
+        self._next = self._render(tick + 1)
+
+    def _now(self) -> Time:
+        return self.get_clock().now().to_msg()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is interrupted; return the exit status."""
+    # Rendering one small frame at a time gains nothing from threads, which the network needs.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    rclpy.init(args=args)
+    try:
+        node = SyntheticCamera()
+        rclpy.spin(node)
+    except ParameterError as error:
+        print(f'synthetic_camera: {error}', file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
