@@ -6,8 +6,7 @@ export DEMO_SECONDS ?= 20
 export DEMO_SUBJECT ?= hand
 
 ROS_ENV = .venv/bin/ros-env
-SOURCES = v2v_pose_ros test tools launch scripts/pose_node scripts/synthetic_camera \
-          scripts/v2v-pose setup.py $(wildcard benchmarks) underlay
+SOURCES = v2v_pose_ros test tools underlay setup.py $(wildcard scripts/* launch benchmarks)
 
 .PHONY: help setup demo test lint format clean
 
@@ -38,5 +37,5 @@ format: setup
 	.venv/bin/ruff format $(SOURCES)
 
 clean:
-	rm -rf .venv build install log demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv.old-* build install log demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,6 +13,7 @@ class BuildWithModels(build_py):
     """Copy ``models/`` to ``v2v_pose_ros/models`` of what is built, never of the source tree."""
 
     def run(self) -> None:
+        """Build the modules, then add the models."""
         super().run()
         if not self.editable_mode:
             for source, target in self._model_files():
@@ -20,6 +21,7 @@ class BuildWithModels(build_py):
                 shutil.copyfile(source, target)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Name all files that are built, the models among them."""
         outputs = super().get_outputs(include_bytecode)
         if self.editable_mode:
             return outputs

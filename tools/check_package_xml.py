@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check package.xml files as a ROS build reads them: well-formed, complete, dependencies sorted."""
+"""Check package.xml files as a ROS build reads them: complete, with sorted dependencies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a machine must offer for ``make`` to set up ROS 2 from PyPI; one sentence for what it lacks.
+"""What a machine must offer for ``make`` to set up ROS 2 from PyPI.
 
-Each check takes what was found and returns None when that will do. Only the standard library is used,
-in a form that a Python too old for the package can still run.
+Each check takes what was found; it returns None when that will do, else one sentence. Only the
+standard library is used, in a form that a Python too old for the package can still run.
 """
 
 from __future__ import annotations

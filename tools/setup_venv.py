@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prepare ``.venv``: Python packages, ROS 2 Jazzy and the messages of this package. No root needed.
+"""Prepare ``.venv``: Python packages, ROS 2 Jazzy and the messages of this package.
 
-``make demo`` and ``make test`` call this every time. A step has a key, the hash of all it depends on,
-and is skipped when the stamp file holds that key, so a second start only hashes a few small files.
-When a step was killed half-way, what it worked on is thrown away and made anew. Only the standard
-library is used, because this runs before anything is installed.
+``make demo`` and ``make test`` call this every time. A step has a key, the hash of all it depends
+on, and is skipped when the stamp file holds that key, so a second start only hashes a few small
+files. What a step that was killed worked on is thrown away and made anew. Only the standard
+library is used, because this runs before anything is installed. No root rights are needed.
 """
 
 from __future__ import annotations
@@ -101,12 +101,10 @@ class SetUp:
     def steps(self) -> list[tuple[str, str, str]]:
         """Return name, key and title of each step, in order."""
         root = self.root
-        constraints = root / 'requirements' / 'constraints.txt'
-        version = dotted(sys.version_info[:2])
-        tools = [root / 'tools' / 'setup_venv.py', constraints]
-        base = fingerprint(root, str(root), sys.base_prefix, version, *tools)
-        packages = fingerprint(root, base, root / 'pyproject.toml', root / 'setup.py')
-        ros = fingerprint(root, base, root / 'requirements' / 'ros.txt')
+        base = fingerprint(root, str(root), sys.base_prefix, dotted(sys.version_info[:2]))
+        pins = [root / 'tools' / 'setup_venv.py', root / 'requirements' / 'constraints.txt']
+        packages = fingerprint(root, base, *pins, root / 'pyproject.toml', root / 'setup.py')
+        ros = fingerprint(root, base, *pins, root / 'requirements' / 'ros.txt')
         sources = [root / name for name in ('CMakeLists.txt', 'package.xml', 'msg', 'underlay')]
         interfaces = fingerprint(root, ros, *sources)
         return [
@@ -130,9 +128,9 @@ class SetUp:
         steps = self.steps()
         self._title = f'[1/{len(steps) + 1}] Checking this machine'
         if self.stamp.interrupted() in ('packages', 'ros'):
-            shutil.rmtree(self.venv)
-        has_packages = 'packages' in self.stamp.keys()
-        found = problems(self.root, BUILD_GB if has_packages else INSTALLATION_GB)
+            self._discard()
+        done = self.stamp.keys()
+        found = problems(self.root, BUILD_GB if 'packages' in done else INSTALLATION_GB)
         if found:
             raise SetUpError('\n'.join(found))
         self._show('done\n')
@@ -157,16 +155,16 @@ class SetUp:
         self._show(f'{time.monotonic() - began:.0f} s\n', again=sys.stdout.isatty())
 
     def environment(self) -> None:
-        """Create the virtual environment, with the tools that install into it."""
-        shutil.rmtree(self.venv, ignore_errors=True)
+        """Create the virtual environment."""
+        self._discard()
         self.venv.mkdir()
         (self.venv / 'COLCON_IGNORE').touch()
         interpreter = getattr(sys, '_base_executable', sys.executable)
         self._call('environment', interpreter, '-m', 'venv', str(self.venv))
-        self._pip('environment', '--upgrade', 'pip', 'setuptools', 'wheel')
 
     def packages(self) -> None:
         """Install this package, editable, with all it depends on."""
+        self._pip('packages', '--upgrade', 'pip', 'setuptools', 'wheel')
         self._pip('packages', '--no-build-isolation', '--editable', f'{self.root}[{EXTRAS}]')
 
     def ros(self) -> None:
@@ -233,7 +231,7 @@ class SetUp:
         file.chmod(0o755)
 
     def ros_variables(self) -> dict[str, str]:
-        """Return what the ROS wheels and our build need in the environment, replacing any other ROS."""
+        """Return what ROS needs in the environment, in place of what another ROS put there."""
         prefixes = f'{self.prefix}:{self.venv}'
         bundled = sorted(self.venv.glob('lib/python*/site-packages/ros_*.libs'))
         libraries = [self.prefix / 'lib', self.venv / 'lib', *bundled]
@@ -249,6 +247,13 @@ class SetUp:
             # The wheels start Python a second time to set LD_LIBRARY_PATH, unless told it is set.
             '_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1',
         }
+
+    def _discard(self) -> None:
+        """Put the environment out of the way and delete it, which can take minutes, meanwhile."""
+        if self.venv.exists():
+            self.venv.rename(self.root / f'.venv.old-{os.getpid()}-{time.monotonic_ns()}')
+        for old in self.root.glob('.venv.old-*'):
+            subprocess.Popen(['rm', '-rf', str(old)], start_new_session=True)
 
     def _pip(self, step: str, *arguments: str) -> None:
         constraints = str(self.root / 'requirements' / 'constraints.txt')
@@ -316,23 +321,28 @@ def explanation(log: Path) -> str:
 def main() -> int:
     """Bring ``.venv`` up to date, one process at a time."""
     root = Path(__file__).resolve().parent.parent
-    with open(__file__) as this_file:
-        set_up = SetUp(root, this_file.fileno())
-        try:
-            fcntl.flock(this_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print('Another set-up runs in this checkout; waiting for it to end.', flush=True)
-            fcntl.flock(this_file, fcntl.LOCK_EX)
-        try:
-            if not set_up.is_current():
-                set_up.run()
-        except SetUpError as error:
-            print(f'\nSet-up failed.\n{error}', file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print('\nSet-up was interrupted. The same command takes it up again.', file=sys.stderr)
-            return 130
+    lock = os.open(root, os.O_RDONLY)  # released when the last process that has it open ends
+    try:
+        wait_for(lock)
+        set_up = SetUp(root, lock)
+        if not set_up.is_current():
+            set_up.run()
+    except SetUpError as error:
+        print(f'\nSet-up failed.\n{error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('\nSet-up was interrupted. The same command takes it up again.', file=sys.stderr)
+        return 130
     return 0
+
+
+def wait_for(lock: int) -> None:
+    """Take the lock, saying so when that takes time."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print('Another set-up runs in this checkout; waiting for it to end.', flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 if __name__ == '__main__':

@@ -127,7 +127,8 @@ def _convert(image, source, target):
         return _scale(image, source_type.split('C')[0], target_type.split('C')[0])
     if source_type.split('C')[1] != target_type.split('C')[1]:
         raise CvBridgeError(
-            f'[{source}] is not a color format, but [{target}] is. The conversion does not make sense'
+            f'[{source}] is not a color format, but [{target}] is. '
+            'The conversion does not make sense'
         )
     if source_type == target_type:
         return image

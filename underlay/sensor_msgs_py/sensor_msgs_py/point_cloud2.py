@@ -20,9 +20,7 @@ _DATATYPES = {
 }
 
 
-def read_points(
-    cloud, field_names=None, skip_nans=False, uvs=None, reshape_organized_cloud=False
-):
+def read_points(cloud, field_names=None, skip_nans=False, uvs=None, reshape_organized_cloud=False):
     """Read points as a structured array.
 
     Args:

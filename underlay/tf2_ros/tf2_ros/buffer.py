@@ -23,9 +23,9 @@ _POLLING_PERIOD = 0.02  # seconds
 
 @dataclass(frozen=True)
 class _Edge:
-    """The pose of a frame in its parent at one time: ``x_parent = rotation * x_child + translation``.
+    """The pose of a frame in its parent at one time.
 
-    The rotation is a unit quaternion x, y, z, w.
+    ``x_parent = rotation * x_child + translation``; the rotation is a unit quaternion x, y, z, w.
     """
 
     parent: str
@@ -143,7 +143,7 @@ class Buffer:
             )
 
     def _latest_common_time(self, target, source):
-        """Return the newest time at which all edges between the frames are known; zero if static."""
+        """Return the newest time at which all edges between the frames are known, or 0."""
         up, down = self._branches(target, source, None)
         dynamic = [edge.stamp for child, edge in up + down if child not in self._static]
         return min(dynamic, default=0)
@@ -161,13 +161,13 @@ class Buffer:
             source_error
             or target_error
             or ConnectivityException(
-                f'Could not find a connection between \'{target}\' and \'{source}\' because they '
+                f"Could not find a connection between '{target}' and '{source}' because they "
                 'are not part of the same tree. Tf has two or more unconnected trees.'
             )
         )
 
     def _ancestry(self, frame, time):
-        """Return (child, edge) from ``frame`` upwards, and the error that ended it before the root."""
+        """Return (child, edge) from ``frame`` upwards, and the error that ended it early."""
         edges = []
         visited = {frame}
         while True:
@@ -196,8 +196,8 @@ class Buffer:
             )
             raise ExtrapolationException(
                 f'Lookup would require extrapolation into the {side}.  Requested time '
-                f'{time / 1e9:.6f} but the {"earliest" if side == "past" else "latest"} data is at '
-                f'time {limit.stamp / 1e9:.6f}, when looking up the frame [{child}]'
+                f'{time / 1e9:.6f} but the data nearest to it is at time '
+                f'{limit.stamp / 1e9:.6f}, when looking up the frame [{child}]'
             )
         index = bisect_left([edge.stamp for edge in history], time)
         after = history[index]
@@ -220,7 +220,7 @@ def _edge_of(transform):
     quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w])
     if not child or not parent or child == parent:
         raise InvalidArgumentException(
-            f'Ignoring transform from "{parent}" to "{child}": both frames need a name of their own'
+            f'Ignoring transform from "{parent}" to "{child}": these must be two frame names'
         )
     if not np.all(np.isfinite([*position, *quaternion])):
         raise InvalidArgumentException(f'Ignoring transform of "{child}" because it is not finite')

@@ -19,7 +19,7 @@ class StaticTransformBroadcaster:
         self.net_message = TFMessage()
 
     def sendTransform(self, transform):
-        """Add one or several ``TransformStamped``, or replace those of the same child, and send all."""
+        """Add one or several ``TransformStamped``, replacing those of one child, and send all."""
         transforms = list(transform) if hasattr(transform, '__iter__') else [transform]
         known = {sent.child_frame_id: sent for sent in self.net_message.transforms}
         known.update({sent.child_frame_id: sent for sent in transforms})

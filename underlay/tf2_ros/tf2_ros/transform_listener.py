@@ -1,5 +1,6 @@
 """Receiving of transforms."""
 
+from contextlib import suppress
 from threading import Thread
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -55,7 +56,5 @@ class TransformListener:
             self.buffer.set_transform_static(transform, 'default_authority')
 
     def _spin(self):
-        try:
+        with suppress(ExternalShutdownException):
             self.executor.spin()
-        except ExternalShutdownException:
-            pass
