@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
 from v2v_pose_ros.synthesis.poses import PoseSampler
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
@@ -103,24 +104,45 @@ class HandScenes:
         return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-6)
 
     def sample(self, batch: int) -> Scene:
-        """Draw B scenes."""
+        """Draw B scenes as windows about the hand."""
+        place = self._places(batch)
+        vertices, faces, joints = self._meshes(place)
+        intrinsics = self._intrinsics(place)
+        depth = rasterize(vertices, faces, intrinsics, (self.window, self.window))
+        return Scene(self._cut(self._observe(depth, intrinsics)), intrinsics, joints)
+
+    def frame(self, camera: Camera) -> tuple[FloatArray, FloatArray]:
+        """Draw one scene as a whole image of a camera without distortion.
+
+        Returns:
+            Depth [H, W] in metres, 0 = no measurement, and joints [21, 3] in metres.
+        """
+        vertices, faces, joints = self._meshes(self._places(1))
+        intrinsics = torch.tensor(
+            [[camera.fx, camera.fy, camera.cx, camera.cy]], device=self.device
+        )
+        depth = rasterize(vertices, faces, intrinsics, (camera.height, camera.width))
+        depth = self._observe(depth, intrinsics)
+        return depth[0].cpu().numpy(), joints[0].cpu().numpy()
+
+    def _meshes(self, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return vertices and faces of hand and surroundings, and the joints."""
+        batch = len(place)
         mesh = self.model(self.shapes(batch), self.poses.sample(batch))
         rotation = self.orientations(batch)
         vertices = mesh.vertices @ rotation.transpose(1, 2)
         joints = mesh.joints @ rotation.transpose(1, 2)
-        middle = 0.5 * (joints.amin(1) + joints.amax(1))
-        place = self._places(batch)
-        vertices = vertices + (place - middle)[:, None]
-        joints = joints + (place - middle)[:, None]
+        shift = place - 0.5 * (joints.amin(1) + joints.amax(1))
+        vertices, joints = vertices + shift[:, None], joints + shift[:, None]
         things = self._surroundings(joints, place)
-        intrinsics = self._intrinsics(place)
-        everything = torch.cat([vertices, things.flatten(1, 2)], 1)
         faces = torch.cat([mesh.faces, self._object_faces + vertices.shape[1]])
-        depth = rasterize(everything, faces, intrinsics, (self.window, self.window))
-        if self.options.noise:
-            settings = SensorSettings.sample(batch, self.generator)
-            depth = observe(depth, intrinsics[:, 0], settings, self.generator)
-        return Scene(self._cut(depth), intrinsics, joints)
+        return torch.cat([vertices, things.flatten(1, 2)], 1), faces, joints
+
+    def _observe(self, depth: Tensor, intrinsics: Tensor) -> Tensor:
+        if not self.options.noise:
+            return depth
+        settings = SensorSettings.sample(len(depth), self.generator)
+        return observe(depth, intrinsics[:, 0], settings, self.generator)
 
     def shapes(self, batch: int) -> HandShape:
         """Draw hands: children to large adults, long and short, thick and thin fingers."""

@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from v2v_pose_ros.models import ModelInfo, save_model
 from v2v_pose_ros.networks.v2v import V2VPoseNet
+from v2v_pose_ros.runtimes import choose_device
 from v2v_pose_ros.training.config import OptimiserConfig, TrainConfig
 from v2v_pose_ros.training.data import Batch, training_batches, validation_batches
 from v2v_pose_ros.training.losses import pose_loss
@@ -217,3 +218,29 @@ def _hardware(device: torch.device) -> str:
     if device.type == 'cuda':
         return f'{torch.cuda.device_count()} x {torch.cuda.get_device_name(device)}'
     return f'{torch.get_num_threads()} CPU cores'
+
+
+def train(config: TrainConfig, folder: Path, device: str, minutes: float | None = None) -> bool:
+    """Run or continue an experiment; under torchrun on several GPUs.
+
+    Args:
+        config: the experiment.
+        folder: where its checkpoint, log and model are.
+        device: 'auto', 'cpu' or 'cuda'.
+        minutes: stop after so long; the checkpoint continues elsewhere.
+
+    Returns:
+        Whether the last step was done.
+    """
+    chosen = choose_device(device)
+    several = int(os.environ.get('WORLD_SIZE', '1')) > 1
+    if several:
+        distributed.init_process_group('nccl' if chosen.type == 'cuda' else 'gloo')
+        if chosen.type == 'cuda':
+            chosen = torch.device('cuda', int(os.environ['LOCAL_RANK']))
+            torch.cuda.set_device(chosen)
+    try:
+        return Trainer(config, folder, chosen).run(minutes)
+    finally:
+        if several:
+            distributed.destroy_process_group()

@@ -1,0 +1,333 @@
+"""One depth frame and its camera in, skeletons out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+import itertools
+import time
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+
+from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.localization import (
+    crop_points,
+    find_candidates,
+    LocalizerOptions,
+    refinement_crop,
+)
+from v2v_pose_ros.models import load_model, Model, ModelError
+from v2v_pose_ros.runtimes import make_runtime, Runtime
+from v2v_pose_ros.skeletons import Skeleton
+
+Handedness = Literal['right', 'left']
+
+_FEW_POINTS = 50  # fewer than this in the cube are no subject
+_CANDIDATES = 6  # reference points tried at most where a subject is searched for
+_SURE = 0.7  # confidence at which the search ends
+
+
+@dataclass(frozen=True)
+class SkeletonEstimate:
+    """One subject's skeleton, metres in the optical frame.
+
+    Attributes:
+        skeleton: names and tree of the J joints.
+        positions: [J, 3].
+        confidences: [J] in 0..1; see `voxels.Decoded`.
+        covariances: [J, 3, 3] square metres.
+        reference_point: [3] centre of the cube.
+        cube_size: edge of the cube.
+        points: [N, 3] the measured points in the cube.
+    """
+
+    skeleton: Skeleton
+    positions: FloatArray
+    confidences: FloatArray
+    covariances: FloatArray
+    reference_point: FloatArray
+    cube_size: float
+    points: FloatArray
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence of the joints."""
+        return float(self.confidences.mean())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one frame gave: skeletons, and the seconds that each stage took."""
+
+    skeletons: tuple[SkeletonEstimate, ...]
+    timings: dict[str, float]
+
+
+class _Stopwatch:
+    """Seconds per stage; stages met again add up."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
+class PoseEstimator:
+    """The pipeline of the paper: reference point, refinement, grid, network, joints.
+
+    Several models make an ensemble: their joints are averaged (the paper's epoch ensemble).  With
+    `passes` of two or more, the cube is moved to the middle of the joints found before, which
+    corrects reference points that a forearm or a distraction has pulled away.
+
+    An estimator has no memory from frame to frame and belongs to one thread.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        runtimes: Sequence[Runtime],
+        *,
+        refinement: Model | None = None,
+        localizer: LocalizerOptions | None = None,
+        handedness: Handedness = 'right',
+        passes: int = 2,
+        cube_size: float | None = None,
+        min_confidence: float = 0.0,
+    ) -> None:
+        """Put the parts together; see `load` for the usual way.
+
+        Raises:
+            ModelError: no model, or models of different skeletons or cubes.
+        """
+        if not models or len(models) != len(runtimes):
+            raise ModelError('an estimator needs at least one model, and one runtime for each')
+        for model in models[1:]:
+            if model.info.skeleton != models[0].info.skeleton:
+                raise ModelError(
+                    f'models {models[0].info.name} and {model.info.name} have different '
+                    'skeletons; an ensemble averages the joints of one skeleton'
+                )
+        if passes < 1:
+            raise ValueError(f'passes is {passes}; at least one is needed')
+        if handedness not in ('right', 'left'):
+            raise ValueError(f"handedness is {handedness!r}; 'right' or 'left' is meant")
+        self.skeleton = models[0].info.get_skeleton()
+        self.model_names = tuple(model.info.name for model in models)
+        self.runtime_name = ', '.join(dict.fromkeys(runtime.name for runtime in runtimes))
+        codecs = [model.info.make_codec() for model in models]
+        if cube_size:
+            codecs = [replace(codec, cube_size=float(cube_size)) for codec in codecs]
+        self.cube_size = max(codec.cube_size for codec in codecs)
+        self.localizer = localizer or LocalizerOptions()
+        self.min_confidence = min_confidence
+        self._networks = list(zip(codecs, runtimes, strict=True))
+        self._refinement = refinement
+        self._mirror = handedness == 'left' and self.skeleton.name == 'hand'
+        self._passes = passes
+
+    @classmethod
+    def load(
+        cls,
+        models: str | Sequence[str],
+        *,
+        skeleton: str | None = None,
+        device: str = 'auto',
+        runtime: str = 'auto',
+        depth_range: tuple[float, float] = (0.15, 1.5),
+        handedness: Handedness = 'right',
+        passes: int = 2,
+        cube_size: float | None = None,
+        min_confidence: float = 0.0,
+        refinement: str | None = None,
+    ) -> PoseEstimator:
+        """Load models by name or path and make them ready.
+
+        Args:
+            models: one model, or several for an ensemble.
+            skeleton: refuse models of another skeleton.
+            device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+            runtime: 'auto', 'torch' or 'openvino'.
+            depth_range: nearest and farthest depth in metres where a subject is looked for.
+            handedness: which hand; a left hand is mirrored on its way through.
+            passes: how often the network sees the frame; from the second time on the cube is
+                centred on the joints found before.
+            cube_size: edge of the cube in metres; the models' own by default.
+            min_confidence: skeletons of a lower mean confidence are not reported.
+            refinement: a network that refines the reference point.
+
+        Raises:
+            ModelError: a model file is missing, damaged or does not fit.
+            RuntimeUnavailableError: a device or runtime asked for by name is not there.
+        """
+        names = [models] if isinstance(models, str) else list(models)
+        loaded = [load_model(name, skeleton) for name in names]
+        return cls(
+            loaded,
+            [make_runtime(model, runtime, device) for model in loaded],
+            refinement=load_model(refinement, kind='refinement') if refinement else None,
+            localizer=LocalizerOptions(depth_range=depth_range),
+            handedness=handedness,
+            passes=passes,
+            cube_size=cube_size,
+            min_confidence=min_confidence,
+        )
+
+    def warm_up(self) -> None:
+        """Run every network once so that the first frame is not slower than the others."""
+        for codec, runtime in self._networks:
+            size = codec.input_size
+            runtime(torch.zeros(1, 1, size, size, size))
+
+    def __call__(
+        self,
+        depth: FloatArray,
+        camera: Camera,
+        reference: FloatArray | None = None,
+        passes: int | None = None,
+    ) -> Estimate:
+        """Estimate the skeletons in a frame.
+
+        Args:
+            depth: [H, W] metres, 0 = no measurement.
+            camera: the camera of this image.
+            reference: [3] where the subject is, metres; found in the image by default.
+            passes: how often the network sees the frame; the estimator's own by default.
+
+        Returns:
+            At most one skeleton, none where no subject is found.
+
+        Raises:
+            ValueError: image and camera differ in size.
+        """
+        if depth.shape != (camera.height, camera.width):
+            raise ValueError(
+                f'the depth image has {depth.shape[1]} x {depth.shape[0]} pixels; the camera has '
+                f'{camera.width} x {camera.height}'
+            )
+        watch = _Stopwatch()
+        best: SkeletonEstimate | None = None
+        candidates = iter([reference]) if reference is not None else self._candidates(depth, camera)
+        for candidate in itertools.islice(candidates, _CANDIDATES):
+            watch.lap('localization')
+            result = self._pass(depth, camera, candidate, watch)
+            if result is not None and (best is None or result.confidence > best.confidence):
+                best = result
+            if best is not None and best.confidence >= _SURE:
+                break
+        for _ in range((passes or self._passes) - 1 if best is not None else 0):
+            assert best is not None
+            result = self._pass(depth, camera, bounding_box_middle(best.positions), watch)
+            if result is None:
+                break
+            best = result
+        if best is None or best.confidence < self.min_confidence:
+            return Estimate((), watch.seconds)
+        return Estimate((best,), watch.seconds)
+
+    def _candidates(self, depth: FloatArray, camera: Camera) -> Iterator[FloatArray]:
+        """Yield reference points, refined where there is a network for it."""
+        for candidate in find_candidates(depth, camera, self.cube_size, self.localizer):
+            yield self.refine(depth, camera, candidate) if self._refinement else candidate
+
+    def refine(self, depth: FloatArray, camera: Camera, reference: FloatArray) -> FloatArray:
+        """Return the reference point moved by the refining network."""
+        assert self._refinement is not None
+        cube = float(self._refinement.info.codec['cube_size'])
+        crop = torch.from_numpy(refinement_crop(depth, camera, reference, cube))
+        with torch.inference_mode():
+            if self._mirror:
+                crop = crop.flip(-1)
+            offset = self._refinement.network(crop)[0].numpy() * (cube / 2)
+        if self._mirror:
+            offset = offset * np.array([-1, 1, 1], np.float32)
+        return np.asarray(reference + offset, np.float32)
+
+    def _pass(
+        self, depth: FloatArray, camera: Camera, centre: FloatArray, watch: _Stopwatch
+    ) -> SkeletonEstimate | None:
+        """Voxelise the cube about a centre and read the joints; None where it is empty."""
+        points = crop_points(depth, camera, centre, self.cube_size)
+        watch.lap('crop')
+        if len(points) < _FEW_POINTS:
+            return None
+        local = (points - centre) * self._mirroring
+        origin = np.zeros(3, np.float32)
+        positions, confidences, covariances = [], [], []
+        for codec, runtime in self._networks:
+            grid = torch.from_numpy(codec.occupancy_numpy(local, origin))
+            watch.lap('voxels')
+            output = runtime(grid)
+            watch.lap('network')
+            decoded = codec.decode(output, torch.zeros(1, 3, device=output.device))
+            positions.append(decoded.positions[0].cpu().numpy())
+            confidences.append(decoded.confidences[0].cpu().numpy())
+            covariances.append(decoded.covariances[0].cpu().numpy())
+            watch.lap('decoding')
+        mirror = self._mirroring
+        return SkeletonEstimate(
+            skeleton=self.skeleton,
+            positions=(np.mean(positions, axis=0) * mirror + centre).astype(np.float32),
+            confidences=np.mean(confidences, axis=0, dtype=np.float32),
+            covariances=np.mean(covariances, axis=0, dtype=np.float32) * np.outer(mirror, mirror),
+            reference_point=np.asarray(centre, np.float32),
+            cube_size=self.cube_size,
+            points=points,
+        )
+
+    @property
+    def _mirroring(self) -> NDArray[np.float32]:
+        return np.array([-1 if self._mirror else 1, 1, 1], np.float32)
+
+
+def bounding_box_middle(positions: FloatArray) -> FloatArray:
+    """Return the middle [3] of the joints' bounding box: the reference point that networks know.
+
+    The released centres of the paper are closest to it among simple candidates.
+    """
+    return np.asarray(0.5 * (positions.min(axis=0) + positions.max(axis=0)), np.float32)
+
+
+class Tracker:
+    """An estimator that looks first where the subject was a frame ago.
+
+    Tracking costs one pass of the network instead of two and the search.  When the confidence
+    falls, the subject is searched for again in the same frame.
+    """
+
+    def __init__(self, estimator: PoseEstimator, min_confidence: float = 0.35) -> None:
+        """Wrap an estimator; skeletons below the confidence are not followed."""
+        self.estimator, self.min_confidence = estimator, min_confidence
+        self._last: FloatArray | None = None
+
+    def reset(self) -> None:
+        """Forget where the subject was."""
+        self._last = None
+
+    def __call__(self, depth: FloatArray, camera: Camera) -> Estimate:
+        """Estimate the skeletons in the next frame of a stream."""
+        estimate = None
+        if self._last is not None:
+            estimate = self.estimator(depth, camera, self._last, passes=1)
+        if estimate is None or not self._good(estimate):
+            again = self.estimator(depth, camera)
+            if estimate is None or _confidence(again) > _confidence(estimate):
+                estimate = again
+        self._last = None
+        if self._good(estimate):
+            self._last = bounding_box_middle(estimate.skeletons[0].positions)
+        return estimate
+
+    def _good(self, estimate: Estimate) -> bool:
+        return _confidence(estimate) >= self.min_confidence
+
+
+def _confidence(estimate: Estimate) -> float:
+    return max((skeleton.confidence for skeleton in estimate.skeletons), default=0.0)
+

@@ -1,0 +1,96 @@
+"""Skeletons drawn on depth images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.estimator import SkeletonEstimate
+
+Image = NDArray[np.uint8]
+
+
+def color_depth(depth: FloatArray, near: float | None = None, far: float | None = None) -> Image:
+    """Colour a depth image, near red to far blue, black where nothing was measured.
+
+    Args:
+        depth: [H, W] metres.
+        near: depth of the first colour; that of the nearest measurements by default.
+        far: depth of the last colour; that of the farthest measurements by default.
+
+    Returns:
+        [H, W, 3] blue, green, red.
+    """
+    valid = depth > 0
+    if not valid.any():
+        return np.zeros((*depth.shape, 3), np.uint8)
+    values = depth[valid]
+    low = float(np.percentile(values, 1)) if near is None else near
+    high = float(np.percentile(values, 98)) if far is None else far
+    scaled = 1 - (depth - low) / max(high - low, 0.05)
+    colored = cv2.applyColorMap(
+        (30 + 210 * scaled.clip(0, 1)).astype(np.uint8), cv2.COLORMAP_TURBO
+    )
+    # Darker than the bones that will be drawn over it.
+    colored = (colored * 0.65).astype(np.uint8)
+    colored[~valid] = 0
+    return colored
+
+
+def draw_skeletons(
+    image: Image, camera: Camera, estimates: Iterable[SkeletonEstimate], cube: bool = True
+) -> Image:
+    """Draw bones, joints and cubes on a copy of an image of the camera's size.
+
+    Uncertain joints are drawn hollow.
+    """
+    canvas = image.copy()
+    scale = max(1, round(camera.width / 424))
+    for estimate in estimates:
+        if cube:
+            _draw_cube(canvas, camera, estimate)
+        visible = estimate.positions[:, 2] > 0.02
+        pixels = camera.project(np.where(visible[:, None], estimate.positions, [0, 0, 1]))
+        points = [(round(float(u)), round(float(v))) for u, v in pixels.clip(-9999, 9999)]
+        for parent, child in estimate.skeleton.bones:
+            if visible[parent] and visible[child]:
+                color = _bgr(estimate.skeleton.joints[child].color)
+                cv2.line(canvas, points[parent], points[child], color, scale + 1, cv2.LINE_AA)
+        for index, joint in enumerate(estimate.skeleton.joints):
+            if visible[index]:
+                certain = estimate.confidences[index] >= 0.5
+                cv2.circle(canvas, points[index], 2 * scale, _bgr(joint.color),
+                           cv2.FILLED if certain else 1, cv2.LINE_AA)
+    return canvas
+
+
+def _bgr(color: tuple[float, float, float]) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * value) for value in color)
+    return blue, green, red
+
+
+def _draw_cube(canvas: Image, camera: Camera, estimate: SkeletonEstimate) -> None:
+    half = estimate.cube_size / 2
+    if estimate.reference_point[2] - half < 0.05:
+        return
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+    corners = camera.project(estimate.reference_point + half * signs).round().astype(int)
+    for a in range(8):
+        for b in range(a + 1, 8):
+            if np.abs(signs[a] - signs[b]).sum() == 2:
+                cv2.line(canvas, corners[a].tolist(), corners[b].tolist(), (150, 150, 150), 1,
+                         cv2.LINE_AA)
+
+
+def add_status(image: Image, text: str) -> Image:
+    """Write a line of text at the top left of a copy of an image."""
+    canvas = image.copy()
+    size = max(0.4, image.shape[1] / 1100)
+    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(canvas, text, (8, round(28 * size) + 4), cv2.FONT_HERSHEY_SIMPLEX, size, color,
+                    thickness, cv2.LINE_AA)
+    return canvas
