@@ -8,6 +8,7 @@ Without any camera:
 
     ros2 launch v2v_pose_ros hand.launch.py synthetic_camera:=true
 """
+# ruff: noqa: I001 - launch is the ROS package here, not this directory.
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
@@ -26,9 +27,7 @@ FAST_RTPS_PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
 
 def generate_launch_description():
-    return LaunchDescription(
-        [*_arguments(), *_transport(), OpaqueFunction(function=_nodes)]
-    )
+    return LaunchDescription([*_arguments(), *_transport(), OpaqueFunction(function=_nodes)])
 
 
 def _arguments():

@@ -1,9 +1,13 @@
 """Orientations of bones: what they mean, and that nothing makes them jump or vanish."""
 
-from hypothesis import given, settings, strategies as st
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.skeletons import BODY, HAND, SKELETONS
 
@@ -14,8 +18,10 @@ skeletons = st.sampled_from(list(SKELETONS.values()))
 def flat_right_hand() -> np.ndarray:
     """Return a right hand lying palm down: fingers along +x, thumb side to +y, up is +z."""
     positions = np.zeros((len(HAND), 3))
-    for finger, y in zip(('thumb', 'index', 'middle', 'ring', 'pinky'), (4, 2, 0, -2, -4)):
-        for part, x in zip(('mcp', 'pip', 'dip', 'tip'), (9, 13, 15, 17)):
+    for finger, y in zip(
+        ('thumb', 'index', 'middle', 'ring', 'pinky'), (4, 2, 0, -2, -4), strict=True
+    ):
+        for part, x in zip(('mcp', 'pip', 'dip', 'tip'), (9, 13, 15, 17), strict=True):
             positions[HAND.index(f'{finger}_{part}')] = x / 100, y / 100, 0
     return positions
 
@@ -103,7 +109,7 @@ def test_many_hands_at_once_are_the_same_as_one_by_one(seed):
     batch = np.stack([random_positions(HAND, seed + number) for number in range(3)])
     together = bone_orientations(HAND, batch)
     assert together.shape == (3, 21, 4)
-    for one, positions in zip(together, batch):
+    for one, positions in zip(together, batch, strict=True):
         np.testing.assert_allclose(one, bone_orientations(HAND, positions), atol=1e-12)
 
 
@@ -124,7 +130,7 @@ def test_bending_through_the_palms_normal_is_continuous():
         Rotation.from_quat(bone_orientations(HAND, bend_index_finger(angle))[joint])
         for angle in angles
     ]
-    steps = [(before.inv() * after).magnitude() for before, after in zip(frames, frames[1:])]
+    steps = [(before.inv() * after).magnitude() for before, after in pairwise(frames)]
     assert np.degrees(max(steps)) < 1.0
     # The hinge is y all the way.
     np.testing.assert_allclose(frames[-1].as_matrix()[:, 1], [0, 1, 0], atol=1e-9)

@@ -1,187 +1,44 @@
-"""Nodes that talk to each other over DDS, for the tests of this directory."""
+"""Fixtures of the ROS side: a context of its own for each test, nodes, and a bench."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator
-import queue
-import threading
-import time
 
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseArray
-import numpy as np
 import pytest
-from rcl_interfaces.msg import Log
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from tf2_msgs.msg import TFMessage
-from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros import node as node_module
-from v2v_pose_ros.ros.node import PoseNode
-from visualization_msgs.msg import MarkerArray
+from ros_bench import Bench
 
-PATIENCE = 20.0  # s, for anything that takes milliseconds on an idle machine
-FRAME = 'camera_depth_optical_frame'
-WIDTH, HEIGHT = 64, 48
-
-TOPICS = {
-    'skeletons': (SkeletonArray, '/v2v_pose/skeletons'),
-    'poses': (PoseArray, '/v2v_pose/poses'),
-    'markers': (MarkerArray, '/v2v_pose/markers'),
-    'points': (PointCloud2, '/v2v_pose/points'),
-    'tf': (TFMessage, '/tf'),
-    'diagnostics': (DiagnosticArray, '/diagnostics'),
-    'log': (Log, '/rosout'),
-}
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition that nobody announces, such as the discovery of a publisher."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f'waited in vain for {what}'
-        time.sleep(0.002)
-
-
-def depth_image(stamp: float | None = None, **changes: object) -> Image:
-    """Return a 16UC1 image of a square, 0.5 m away, that the fake estimator takes for a hand."""
-    depth = np.zeros((HEIGHT, WIDTH), '<u2')
-    depth[16:32, 24:40] = 500
-    image = Image(width=WIDTH, height=HEIGHT, encoding='16UC1', step=2 * WIDTH, is_bigendian=0)
-    image.data = array('B', depth.tobytes())
-    image.header.frame_id = FRAME
-    stamp = time.time() if stamp is None else stamp
-    image.header.stamp.sec, image.header.stamp.nanosec = int(stamp), int(stamp % 1 * 1e9)
-    for name, value in changes.items():
-        setattr(image, name, value)
-    return image
-
-
-def camera_info(width: int = WIDTH, height: int = HEIGHT, f: float = 60.0) -> CameraInfo:
-    """Return the calibration of a camera without distortion."""
-    cx, cy = (width - 1) / 2, (height - 1) / 2
-    info = CameraInfo(width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5)
-    info.k = [f, 0.0, cx, 0.0, f, cy, 0.0, 0.0, 1.0]
-    info.p = [f, 0.0, cx, 0.0, 0.0, f, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    info.header.frame_id = FRAME
-    return info
-
-
-class Bench:
-    """A camera, a pose node, and somebody who listens to everything it says."""
-
-    def __init__(self, context: rclpy.Context) -> None:
-        """Create the camera and the listener; the pose node comes with ``start``."""
-        self.context = context
-        self._executor = SingleThreadedExecutor(context=context)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
-        self.camera = Node('camera', context=context)
-        self._images = self.camera.create_publisher(Image, 'depth/image_rect', 10)
-        self._infos = self.camera.create_publisher(CameraInfo, 'depth/camera_info', 10)
-        self._listener = Node('listener', context=context)
-        self._inboxes: dict[str, queue.Queue] = {}
-        self.node: PoseNode | None = None
-
-    def start(self, load: Callable, listen: tuple[str, ...], **parameters: object) -> PoseNode:
-        """Start a pose node and return when everybody has found everybody."""
-        for name in (*listen, 'log'):
-            inbox = self._inboxes[name] = queue.Queue()
-            kind, topic = TOPICS[name]
-            self._listener.create_subscription(kind, topic, inbox.put, 100)
-        self.node = PoseNode(
-            load,
-            context=self.context,
-            parameter_overrides=[
-                Parameter(name, value=value) for name, value in parameters.items()
-            ],
-        )
-        for node in (self.camera, self._listener, self.node):
-            self._executor.add_node(node)
-        self._thread.start()
-        wait_until(lambda: self._images.get_subscription_count() > 0, 'the image subscription')
-        wait_until(lambda: self._infos.get_subscription_count() > 0, 'the info subscription')
-        for name in listen:
-            topic = TOPICS[name][1]
-            wait_until(lambda topic=topic: self.node.count_subscribers(topic) > 0, topic)
-            wait_until(lambda topic=topic: self._listener.count_publishers(topic) > 0, topic)
-        return self.node
-
-    def show(self, image: Image, info: CameraInfo | None = None) -> Image:
-        """Publish an image, after its camera_info if there is one."""
-        if info is not None:
-            info.header.stamp = image.header.stamp
-            self._infos.publish(info)
-        self._images.publish(image)
-        return image
-
-    def receive(self, name: str, timeout: float = PATIENCE):
-        """Return the next message on a topic."""
-        return self._inboxes[name].get(timeout=timeout)
-
-    def receive_for(self, name: str, image: Image):
-        """Return the message that was made from this image."""
-        while True:
-            message = self.receive(name)
-            if message.header.stamp == image.header.stamp:
-                return message
-
-    def silent(self, name: str) -> bool:
-        """Tell whether no message waits on a topic."""
-        return self._inboxes[name].empty()
-
-    def logged(self, words: str) -> Log:
-        """Return the next line of the node's log that contains some words."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            line = self.receive('log', max(0.0, deadline - time.monotonic()))
-            if words in line.msg and line.name == 'v2v_pose':
-                return line
-
-    def show_until_logged(self, words: str, make: Callable[[], Image], info=None) -> Log:
-        """Publish images at 50 Hz until a line is logged, and return it."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            self.show(make(), info)
-            try:
-                line = self.receive('log', timeout=0.02)
-            except queue.Empty:
-                continue
-            if words in line.msg:
-                return line
-        raise AssertionError(f'waited in vain for {words!r} in the log')
-
-    def close(self) -> None:
-        """Stop everything."""
-        if self.node is not None:
-            self.node.stop()
-        self._executor.shutdown()
-        if self._thread.is_alive():
-            self._thread.join(PATIENCE)
+from v2v_pose_ros.ros import images
 
 
 @pytest.fixture
-def context() -> Iterator[rclpy.Context]:
+def context(ros_domain_id) -> Iterator[rclpy.Context]:
     """Return an initialised context of this test alone."""
     context = rclpy.Context()
-    rclpy.init(context=context)
+    rclpy.init(context=context, domain_id=ros_domain_id)
     yield context
     rclpy.try_shutdown(context=context)
 
 
 @pytest.fixture
-def make_node(context) -> Callable[..., Node]:
+def make_node(context) -> Iterator[Callable[..., Node]]:
     """Return a function that makes nodes."""
-    return lambda name, **options: Node(name, context=context, **options)
+    nodes = []
+
+    def make(name: str, **options: object) -> Node:
+        nodes.append(Node(name, context=context, **options))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
 
 
 @pytest.fixture
 def bench(context, monkeypatch) -> Iterator[Bench]:
     """Return a bench whose node has little patience with a late camera_info."""
-    monkeypatch.setattr(node_module, '_GRACE', 0.1)
+    monkeypatch.setattr(images, 'GRACE', 0.1)
     bench = Bench(context)
     yield bench
     bench.close()

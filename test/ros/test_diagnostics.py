@@ -3,6 +3,7 @@
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 import pytest
+
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, verdict
 from v2v_pose_ros.ros.stream import StreamStatistics
 

@@ -4,11 +4,12 @@ from builtin_interfaces.msg import Duration, Time
 import numpy as np
 import pytest
 from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+
 from v2v_pose_ros.estimator import SkeletonEstimate
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.skeletons import BODY, HAND
-from visualization_msgs.msg import Marker
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id='camera_depth_optical_frame')
 
@@ -18,7 +19,7 @@ def estimate_of(skeleton=HAND, cube_size=0.25):
     random = np.random.default_rng(3)
     return SkeletonEstimate(
         skeleton=skeleton,
-        positions=random.normal(scale=0.1, size=(count, 3)).astype(np.float32) + [0, 0, 0.5],
+        positions=random.normal(0.3, 0.1, size=(count, 3)).astype(np.float32),
         confidences=np.linspace(0, 1, count).astype(np.float32),
         covariances=random.random((count, 3, 3)).astype(np.float32),
         reference_point=np.array([0.01, -0.02, 0.5], np.float32),

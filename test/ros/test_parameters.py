@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+import yaml
+
 from v2v_pose_ros.ros.parameters import (
     declare,
     NodeParameters,
@@ -13,7 +15,6 @@ from v2v_pose_ros.ros.parameters import (
     subscription_qos,
     updated,
 )
-import yaml
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'hand.yaml'
 LIVE = {'min_depth', 'max_depth', 'min_confidence', 'marker_lifetime', 'publish_tf'}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from v2v_pose_ros.ros.stream import Percentiles, ProblemLog, StreamStatistics
 
 PERIOD = 1 / 30

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
 from v2v_pose_ros.ros.stream import Percentiles, StreamReport
 
 STALE_AFTER = 2.0

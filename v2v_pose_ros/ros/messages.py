@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.msg import Skeleton, SkeletonArray
-from visualization_msgs.msg import Marker, MarkerArray
 
 if TYPE_CHECKING:  # it would import PyTorch, and nothing here computes
     from v2v_pose_ros.estimator import SkeletonEstimate
@@ -98,9 +99,7 @@ def marker_array_message(
     and its bones are. Markers that are not renewed vanish after ``lifetime`` seconds (0: never).
     """
     return MarkerArray(
-        markers=[
-            marker for subject in subjects for marker in _markers(header, subject, lifetime)
-        ]
+        markers=[marker for subject in subjects for marker in _markers(header, subject, lifetime)]
     )
 
 
@@ -195,7 +194,7 @@ def _poses(subject: Subject) -> list[Pose]:
 
 
 def _points(positions: Sequence[NDArray] | NDArray) -> list[Point]:
-    # tolist() gives Python floats, the only ones that message setters accept on every distribution.
+    # tolist() gives Python floats, the only ones that every distribution's messages accept.
     return [Point(x=x, y=y, z=z) for x, y, z in np.asarray(positions, np.float64).tolist()]
 
 

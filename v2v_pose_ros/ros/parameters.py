@@ -21,9 +21,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import (
     HistoryPolicy,
-    QoSProfile,
     qos_profile_sensor_data,
     qos_profile_system_default,
+    QoSProfile,
     ReliabilityPolicy,
 )
 
@@ -101,9 +101,14 @@ class NodeParameters:
     )
     passes: int = _parameter(
         2,
-        'How often the network runs per frame: every pass after the first centres the cube on '
-        'the joints found before.',
+        'How often the network looks at an image in which it searches for the subject: every pass '
+        'after the first centres the cube on the joints found before.',
         span=(1, 4),
+    )
+    tracking: bool = _parameter(
+        True,
+        'True: look first, in a single pass, where the subject was an image ago. False: search '
+        'in every image, which takes longer.',
     )
     min_confidence: float = _parameter(
         0.1,

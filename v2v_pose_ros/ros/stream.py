@@ -101,9 +101,7 @@ class StreamStatistics:
         with self._lock:
             self._dropped += 1
 
-    def published(
-        self, now: float, arrival: float, latency: float | None, *, found: bool
-    ) -> None:
+    def published(self, now: float, arrival: float, latency: float | None, *, found: bool) -> None:
         """Count a result.
 
         Args:

@@ -1,0 +1,127 @@
+"""The node as a process: how it starts, and how it ends."""
+
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+
+import pytest
+from rclpy.executors import SingleThreadedExecutor
+from ros_bench import camera_info, depth_image, PATIENCE, wait_until
+from sensor_msgs.msg import CameraInfo, Image
+
+from v2v_pose_ros.msg import SkeletonArray
+
+FAKE_NODE = Path(__file__).resolve().parents[1] / 'fake_estimator.py'
+
+
+def start(*arguments, command=(str(FAKE_NODE),), **environment):
+    return subprocess.Popen(
+        [sys.executable, *command, *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    """Return exit status and output; end the process if it does not end."""
+    try:
+        output, _ = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, output
+
+
+def wait_for_line(process, words):
+    for line in process.stdout:
+        if words in line:
+            return
+    pytest.fail(f'the node ended without {words!r}')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_cleanly(ros_domain_id, number):
+    process = start()
+    wait_for_line(process, 'ready')
+    process.send_signal(number)
+    status, output = finish(process)
+    assert status == 0
+    assert 'Traceback' not in output
+
+
+def test_ctrl_c_twice_ends_it_cleanly(ros_domain_id):
+    process = start()
+    wait_for_line(process, 'ready')
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    status, output = finish(process)
+    assert status == 0
+    assert 'Traceback' not in output
+
+
+def test_images_of_another_process_give_skeletons(context, make_node):
+    node = make_node('camera')
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    infos = node.create_publisher(CameraInfo, 'front/info', 1)
+    images = node.create_publisher(Image, 'front/depth', 1)
+    received = []
+    node.create_subscription(SkeletonArray, '/left/v2v_pose/skeletons', received.append, 1)
+    process = start(
+        *['--ros-args', '-r', '__ns:=/left', '-p', 'subject:=operator'],
+        *['-r', 'depth/image_rect:=/front/depth', '-r', 'depth/camera_info:=/front/info'],
+    )
+    try:
+        wait_for_line(process, 'ready')
+        wait_until(lambda: images.get_subscription_count() > 0, 'the image subscription')
+        wait_until(lambda: infos.get_subscription_count() > 0, 'the info subscription')
+
+        def seen():
+            infos.publish(camera_info())
+            images.publish(depth_image())
+            executor.spin_once(timeout_sec=0.05)
+            return bool(received)
+
+        wait_until(seen, 'skeletons')
+    finally:
+        process.send_signal(signal.SIGINT)
+        status, _ = finish(process)
+    assert status == 0
+    assert received[0].skeletons[0].subject_id == 'operator'
+
+
+def test_unusable_model_is_one_line_and_a_failure(ros_domain_id):
+    status, output = finish(start(FAKE_FAILURE='hand.safetensors is cut short'))
+    assert status == 1
+    assert output.count('\n') == 1
+    assert 'hand.safetensors is cut short' in output
+
+
+def test_impossible_parameter_is_one_line_and_wrong_use(ros_domain_id):
+    status, output = finish(start('--ros-args', '-p', 'min_depth:=9.0'))
+    assert status == 2
+    assert output.count('\n') == 1
+    assert 'min_depth' in output
+
+
+def test_missing_parameter_file_is_one_line_and_wrong_use(ros_domain_id):
+    status, output = finish(start('--ros-args', '--params-file', '/nowhere/hand.yaml'))
+    assert status == 2
+    assert 'Traceback' not in output
+    assert '/nowhere/hand.yaml' in output
+
+
+def test_missing_model_file_is_named(ros_domain_id):
+    status, output = finish(
+        start(
+            *['--ros-args', '-p', 'model:=/nowhere/hand.safetensors'],
+            command=('-m', 'v2v_pose_ros.ros.node'),
+        )
+    )
+    assert status == 1
+    assert output.count('\n') == 1
+    assert '/nowhere/hand.safetensors' in output

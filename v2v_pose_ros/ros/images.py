@@ -1,0 +1,150 @@
+"""Depth images and camera_info on their way from messages to arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image
+
+from v2v_pose_ros.camera import Camera, CameraError, decode_depth, DepthError
+
+GRACE = 1.0
+"""A camera_info may come this much (s) later than the image it belongs to."""
+
+
+class InputProblem(ValueError):
+    """An image cannot be used.
+
+    ``kind`` is what its warnings are throttled by; ``grace`` (s) is how long the problem may last
+    before it is one.
+    """
+
+    def __init__(self, kind: str, text: str, grace: float = 0.0) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.grace = grace
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A depth image and when it arrived (steady clock, s)."""
+
+    image: Image
+    arrival: float
+
+
+class NewestFrame:
+    """A place for one frame: a newer one replaces it, and the inference thread waits for it."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._frame: Frame | None = None
+        self._closed = False
+
+    def put(self, frame: Frame) -> bool:
+        """Store a frame and tell whether it replaced one that nobody had taken."""
+        with self._condition:
+            replaced = self._frame is not None
+            self._frame = frame
+            self._condition.notify()
+            return replaced
+
+    def take(self) -> Frame | None:
+        """Wait for a frame; None when closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or self._frame is not None)
+            frame, self._frame = self._frame, None
+            return None if self._closed else frame
+
+    def close(self) -> None:
+        """Make ``take`` return None from now on."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+
+class CameraSource:
+    """The camera as the newest camera_info describes it.
+
+    Calibrations hardly ever change, so the newest one serves for every image of its size; waiting
+    for the one with the image's stamp would add latency and lose images of drivers whose stamps
+    differ.
+    """
+
+    def __init__(self, rectified: bool) -> None:
+        self._rectified = rectified
+        self._info: CameraInfo | None = None
+        self._camera: tuple[CameraInfo, Camera] | None = None
+
+    def update(self, info: CameraInfo) -> None:
+        """Take a new camera_info; it is read only when an image needs it."""
+        self._info = info
+
+    def camera_of(self, image: Image) -> Camera:
+        """Return the camera of an image; raise InputProblem when there is none or it differs."""
+        info = self._info
+        if info is None:
+            raise InputProblem(
+                'camera_info',
+                'no camera_info has arrived: the camera must publish it, and depth/camera_info '
+                'must be remapped to it',
+                GRACE,
+            )
+        if self._camera is None or self._camera[0] is not info:
+            try:
+                self._camera = (info, camera_from_info(info, self._rectified))
+            except CameraError as error:
+                raise InputProblem('camera_info', f'camera_info: {error}') from None
+        camera = self._camera[1]
+        if (camera.width, camera.height) != (image.width, image.height):
+            raise InputProblem(
+                'size',
+                f'the depth image is {image.width}x{image.height} and its camera_info describes '
+                f'{camera.width}x{camera.height}: remap depth/camera_info to the camera_info of '
+                'this very image',
+                GRACE,
+            )
+        return camera
+
+
+def camera_from_info(info: CameraInfo, rectified: bool = False) -> Camera:
+    """Return the camera that a camera_info describes, as REP 104 has it.
+
+    ``rectified`` tells that the image belongs to P, the camera after rectification, instead of K
+    and D. Raises CameraError.
+    """
+    p, roi = info.p, info.roi
+    return Camera.from_calibration(
+        width=info.width,
+        height=info.height,
+        k=[*p[0:3], *p[4:7], *p[8:11]] if rectified else list(info.k),
+        d=() if rectified else tuple(info.d),
+        distortion_model='' if rectified else info.distortion_model,
+        binning_x=info.binning_x,
+        binning_y=info.binning_y,
+        roi=(roi.x_offset, roi.y_offset, roi.height, roi.width),
+    )
+
+
+def depth_of(image: Image) -> NDArray[np.float32]:
+    """Return depth [H, W] in metres, 0 where nothing was measured; raise InputProblem."""
+    try:
+        return decode_depth(
+            image.data,
+            image.encoding,
+            image.width,
+            image.height,
+            image.step,
+            bool(image.is_bigendian),
+        )
+    except DepthError as error:
+        raise InputProblem('image', f'depth image: {error}') from None
+
+
+def stamp_of(image: Image) -> float | None:
+    """Return the stamp in seconds, None when there is none."""
+    stamp = image.header.stamp
+    return stamp.sec + stamp.nanosec * 1e-9 if stamp.sec or stamp.nanosec else None

@@ -1,0 +1,86 @@
+"""What the node needs of an estimator, and the one it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.ros.parameters import NodeParameters
+
+if TYPE_CHECKING:
+    from v2v_pose_ros.estimator import Estimate, SkeletonEstimate
+
+
+class Result(Protocol):
+    """What an estimator returns: v2v_pose_ros.estimator.Estimate."""
+
+    skeletons: Sequence[SkeletonEstimate]
+    timings: Mapping[str, float]
+
+
+class Estimator(Protocol):
+    """What the node needs of an estimator."""
+
+    model_names: Sequence[str]
+    runtime_name: str
+
+    def warm_up(self) -> None:
+        """Run once, so that the first image is as fast as the others."""
+
+    def reset(self) -> None:
+        """Forget earlier images: the next one does not follow them."""
+
+    def __call__(
+        self, depth: NDArray[np.float32], camera: Camera, depth_range: tuple[float, float]
+    ) -> Result:
+        """Return the skeletons in a depth image [H, W] in metres, 0 where nothing was measured."""
+
+
+class Pipeline:
+    """The package's estimator, with or without tracking from image to image.
+
+    Raises ValueError (of models and runtimes) with the reason when it cannot be made.
+    """
+
+    def __init__(self, parameters: NodeParameters) -> None:
+        # Imported here, in the inference thread: PyTorch takes seconds, and the node can be
+        # discovered and collect camera_info meanwhile.
+        from v2v_pose_ros.estimator import PoseEstimator, Tracker
+
+        self._estimator = PoseEstimator.load(
+            parameters.models,
+            device=parameters.device,
+            runtime=parameters.runtime,
+            depth_range=(parameters.min_depth, parameters.max_depth),
+            handedness=parameters.handedness,
+            passes=parameters.passes,
+            cube_size=parameters.cube_size or None,
+        )
+        self._tracker = Tracker(self._estimator) if parameters.tracking else None
+        self.model_names = self._estimator.model_names
+        self.runtime_name = self._estimator.runtime_name
+
+    def warm_up(self) -> None:
+        """Run every network once."""
+        self._estimator.warm_up()
+
+    def reset(self) -> None:
+        """Forget where the subject was."""
+        if self._tracker is not None:
+            self._tracker.reset()
+
+    def __call__(
+        self, depth: NDArray[np.float32], camera: Camera, depth_range: tuple[float, float]
+    ) -> Estimate:
+        """Return the skeletons in a depth image."""
+        if self._estimator.localizer.depth_range != depth_range:
+            self._estimator.localizer = replace(self._estimator.localizer, depth_range=depth_range)
+            # A subject outside the new range is to be let go.
+            self.reset()
+        run = self._tracker or self._estimator
+        return run(depth, camera)
