@@ -3,7 +3,8 @@
 import struct
 
 import cv2
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 
@@ -57,8 +58,14 @@ def test_the_last_row_may_lack_its_padding():
     ],
 )
 def test_messages_that_do_not_fit_are_refused_with_the_reason(changes, words):
-    message = {'data': bytes(24), 'encoding': '16UC1', 'width': 4, 'height': 3, 'step': 8,
-               'is_bigendian': False}
+    message = {
+        'data': bytes(24),
+        'encoding': '16UC1',
+        'width': 4,
+        'height': 3,
+        'step': 8,
+        'is_bigendian': False,
+    }
     with pytest.raises(DepthError, match=words):
         decode_depth(**{**message, **changes})
 
@@ -70,16 +77,25 @@ def test_projection_agrees_with_opencv(model):
     points = np.random.default_rng(0).uniform([-0.5, -0.4, 0.6], [0.5, 0.4, 1.6], (500, 3))
     points = points.astype(np.float32)
     project = cv2.fisheye.projectPoints if model == 'equidistant' else cv2.projectPoints
-    expected, _ = project(points.astype(np.float64).reshape(-1, 1, 3), np.zeros(3), np.zeros(3),
-                          camera.matrix, np.array(d or (0.0,) * 4))
+    expected, _ = project(
+        points.astype(np.float64).reshape(-1, 1, 3),
+        np.zeros(3),
+        np.zeros(3),
+        camera.matrix,
+        np.array(d or (0.0,) * 4),
+    )
     np.testing.assert_allclose(camera.project(points), expected.reshape(-1, 2), atol=1e-9)
 
 
 @pytest.mark.parametrize('model', ['', *LENSES])
 def test_every_pixel_comes_back_through_its_point(model):
     camera = Camera.from_calibration(
-        width=160, height=120, k=[120.0, 0, 79, 0, 118, 61, 0, 0, 1], d=LENSES.get(model, ()),
-        distortion_model=model)
+        width=160,
+        height=120,
+        k=[120.0, 0, 79, 0, 118, 61, 0, 0, 1],
+        d=LENSES.get(model, ()),
+        distortion_model=model,
+    )
     depth = np.random.default_rng(1).uniform(0.3, 3, (120, 160)).astype(np.float32)
     pixels = camera.project(camera.points(depth))
     columns, rows = np.meshgrid(np.arange(160), np.arange(120))
@@ -89,7 +105,10 @@ def test_every_pixel_comes_back_through_its_point(model):
 
 @settings(max_examples=50, deadline=None)
 @given(
-    fx=st.floats(50, 2000), fy=st.floats(50, 2000), cx=st.floats(0, 64), cy=st.floats(0, 48),
+    fx=st.floats(50, 2000),
+    fy=st.floats(50, 2000),
+    cx=st.floats(0, 64),
+    cy=st.floats(0, 48),
     seed=st.integers(0, 10**6),
 )
 def test_points_agree_with_the_definition_in_float64(fx, fy, cx, cy, seed):
@@ -98,8 +117,14 @@ def test_points_agree_with_the_definition_in_float64(fx, fy, cx, cy, seed):
     depth[::3] = 0
     points = camera.points(depth)
     expected = [
-        ((u - cx) / fx * float(depth[v, u]), (v - cy) / fy * float(depth[v, u]), float(depth[v, u]))
-        for v in range(48) for u in range(64) if depth[v, u] > 0
+        (
+            (u - cx) / fx * float(depth[v, u]),
+            (v - cy) / fy * float(depth[v, u]),
+            float(depth[v, u]),
+        )
+        for v in range(48)
+        for u in range(64)
+        if depth[v, u] > 0
     ]
     np.testing.assert_allclose(points, expected, rtol=2e-6, atol=2e-6)
 
@@ -108,7 +133,8 @@ def test_binning_and_region_of_interest_keep_rays():
     """A ray through a full-resolution place passes the same place of the cut and binned image."""
     full = Camera.from_calibration(width=640, height=480, k=K)
     part = Camera.from_calibration(
-        width=640, height=480, k=K, binning_x=2, binning_y=2, roi=(100, 60, 240, 320))
+        width=640, height=480, k=K, binning_x=2, binning_y=2, roi=(100, 60, 240, 320)
+    )
     assert (part.width, part.height) == (160, 120)
     point = np.array([[0.05, -0.02, 0.7]], np.float32)
     u, v = full.project(point)[0]
@@ -137,16 +163,19 @@ def test_yaml_of_camera_calibration_is_read(tmp_path):
     path.write_text(
         'image_width: 640\nimage_height: 480\ncamera_matrix: {rows: 3, cols: 3, data: '
         f'{K}}}\ndistortion_model: plumb_bob\n'
-        'distortion_coefficients: {rows: 1, cols: 5, data: [0.0, 0.0, 0.0, 0.0, 0.0]}\n')
+        'distortion_coefficients: {rows: 1, cols: 5, data: [0.0, 0.0, 0.0, 0.0, 0.0]}\n'
+    )
     camera = Camera.from_yaml(path)
     assert camera == Camera(640, 480, 476.0, 475.0, 313.7, 242.8)
 
 
-@pytest.mark.parametrize('text', ['', '[]', 'image_width: 3', '{', 'image_width: x\nimage_height: 2'])
+@pytest.mark.parametrize(
+    'text', ['', '[]', 'image_width: 3', '{', 'image_width: x\nimage_height: 2']
+)
 def test_other_yaml_is_refused_by_name(tmp_path, text):
     path = tmp_path / 'camera.yaml'
     path.write_text(text)
-    with pytest.raises(CameraError, match='camera.yaml'):
+    with pytest.raises(CameraError, match=r'camera\.yaml'):
         Camera.from_yaml(path)
     with pytest.raises(CameraError, match='cannot be read'):
         Camera.from_yaml(tmp_path / 'missing.yaml')

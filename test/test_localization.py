@@ -44,7 +44,9 @@ def test_the_range_decides_what_is_looked_at():
     near = (-0.2, -0.05, -0.1, 0.05, 0.3)
     depth = scene(WALL, HAND, near)
     options = LocalizerOptions(depth_range=(0.4, 1.0))
-    np.testing.assert_allclose(find_reference(depth, CAMERA, CUBE, options), [0.1, 0, 0.5], atol=0.006)
+    np.testing.assert_allclose(
+        find_reference(depth, CAMERA, CUBE, options), [0.1, 0, 0.5], atol=0.006
+    )
     assert find_reference(depth, CAMERA, CUBE, LocalizerOptions(depth_range=(0.7, 1.0))) is None
 
 

