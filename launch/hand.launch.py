@@ -21,7 +21,7 @@ PACKAGE = 'v2v_pose_ros'
 NODE_NAME = 'v2v_pose'
 OUTPUTS = ('skeletons', 'poses', 'markers', 'points')
 
-# The current name of the variable and the one that Fast DDS had until Humble.
+# Fast DDS 3 (Kilted and later) knows the first name, Fast DDS 2 (Humble, Jazzy) only the second.
 FAST_DDS_PROFILES = 'FASTDDS_DEFAULT_PROFILES_FILE'
 FAST_RTPS_PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
