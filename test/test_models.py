@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 import struct
 
-from hypothesis import given, HealthCheck, settings, strategies as st
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
 import pytest
 from safetensors.torch import load_file, save_file
 import torch

@@ -1,0 +1,190 @@
+"""The pipeline from depth to joints, with networks whose right answer is known."""
+
+import json
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+import torch
+
+from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.estimator import bounding_box_middle, PoseEstimator, Tracker
+from v2v_pose_ros.frames import read_depth_png
+from v2v_pose_ros.models import Model, ModelError, ModelInfo
+from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.voxels import VoxelCodec
+
+CAMERA = Camera(320, 240, 240.0, 240.0, 159.5, 119.5)
+CODEC = VoxelCodec(cube_size=0.25, input_size=48, sigma=1.0)
+
+
+class Centroid:
+    """Puts every joint at the centroid of the occupied voxels, plus an offset."""
+
+    name, device = 'centroid', torch.device('cpu')
+
+    def __init__(self, offset=(0.0, 0.0, 0.0), height=1.0):
+        self.offset, self.height = torch.tensor(offset), height
+        self.grids = []
+
+    def __call__(self, grids):
+        self.grids.append(grids.clone())
+        z, y, x = torch.nonzero(grids[0, 0], as_tuple=True)
+        centre = torch.stack([x, y, z], -1).float().mean(0) + 0.5
+        place = (centre / 48 - 0.5) * 0.25 + self.offset
+        return self.height * CODEC.heatmaps(place.expand(1, 21, 3), torch.zeros(1, 3))
+
+
+def estimator(*runtimes, **options):
+    codec = {'cube_size': 0.25, 'input_size': 48, 'sigma': 1.0}
+    info = ModelInfo('fake', 'hand', {'joints': 21}, codec)
+    models = [Model(torch.nn.Identity(), info, Path())] * len(runtimes)
+    return PoseEstimator(models, runtimes, **options)
+
+
+def blob(x, y, z, size=0.1, camera=CAMERA):
+    """A square facing the camera; its middle is a little off (x, y) by the pixels' raster."""
+    depth = np.zeros((camera.height, camera.width), np.float32)
+    columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    px, py = (columns - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z
+    depth[(abs(px - x) < size / 2) & (abs(py - y) < size / 2)] = z
+    return depth
+
+
+@pytest.mark.parametrize('handedness', ['right', 'left'])
+def test_joints_come_out_where_the_points_are(handedness):
+    found = estimator(Centroid(), handedness=handedness)(blob(0.08, -0.05, 0.6), CAMERA)
+    (skeleton,) = found.skeletons
+    expected = np.tile([0.08, -0.05, 0.6], (21, 1))
+    np.testing.assert_allclose(skeleton.positions, expected, atol=0.004)
+    assert skeleton.confidence > 0.95
+    assert skeleton.skeleton is HAND
+    assert {'localization', 'crop', 'voxels', 'network', 'decoding'} <= found.timings.keys()
+
+
+def test_a_left_hand_is_seen_mirrored_and_given_back_as_it_is():
+    """What a network puts to the right of a mirrored hand lies to the left of the real one."""
+    offset = (0.03, 0.01, -0.02)
+    image = blob(0.08, -0.05, 0.6)
+    plain = estimator(Centroid(offset), passes=1)(image, CAMERA).skeletons[0]
+    mirrored = estimator(Centroid(offset), passes=1, handedness='left')(image, CAMERA).skeletons[0]
+    difference = plain.positions - mirrored.positions
+    np.testing.assert_allclose(difference, np.tile([0.06, 0, 0], (21, 1)), atol=0.006)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_the_grid_agrees_with_a_float64_computation_from_the_pixels(seed):
+    """Random camera, cube and depth: every voxel, from the definitions, one pixel at a time."""
+    random = np.random.default_rng(seed)
+    camera = Camera(40, 30, *random.uniform(25, 60, 2), *random.uniform(10, 25, 2))
+    depth = random.uniform(0.4, 0.8, (30, 40)).astype(np.float32)
+    depth[random.random((30, 40)) < 0.2] = 0
+    reference = np.array([*random.uniform(-0.1, 0.1, 2), 0.6], np.float32)
+    network = Centroid()
+    estimator(network, passes=1)(depth, camera, reference)
+    expected = np.zeros((48, 48, 48))
+    ambiguous = np.zeros_like(expected, bool)
+    for v in range(30):
+        for u in range(40):
+            z = float(depth[v, u])
+            point = np.array([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z])
+            place = (point - reference.astype(np.float64) + 0.125) / 0.25 * 48
+            if z > 0 and (place > -0.01).all() and (place < 48.01).all():
+                near = np.floor(np.stack([place - 1e-3, place + 1e-3])).astype(int).clip(0, 47)
+                x, y, w = np.floor(place).astype(int).clip(0, 47)
+                expected[w, y, x] = 1
+                if (near[0] != near[1]).any() or (place < 1e-3).any() or (place > 47.999).any():
+                    ambiguous[
+                        near[:, 2].min() : near[:, 2].max() + 1,
+                        near[:, 1].min() : near[:, 1].max() + 1,
+                        near[:, 0].min() : near[:, 0].max() + 1,
+                    ] = True
+    grid = network.grids[0][0, 0].numpy()
+    assert np.array_equal(grid[~ambiguous], expected[~ambiguous])
+
+
+def test_an_ensemble_averages_joints():
+    one, other = Centroid((0.02, 0.0, 0.0)), Centroid((-0.01, 0.01, 0.0))
+    image = blob(0.0, 0.0, 0.5)
+    skeleton = estimator(one, other, passes=1)(image, CAMERA).skeletons[0]
+    middle = estimator(Centroid(), passes=1)(image, CAMERA).skeletons[0].positions
+    np.testing.assert_allclose(
+        skeleton.positions - middle, np.tile([0.005, 0.005, 0], (21, 1)), atol=1e-4
+    )
+
+
+def test_the_surer_candidate_wins():
+    """Something nearer that the network does not know must not hide the subject."""
+
+    class KnowsBigThings(Centroid):
+        def __call__(self, grids):
+            self.height = 1.0 if grids.sum() > 300 else 0.1
+            return super().__call__(grids)
+
+    depth = np.maximum(blob(-0.2, 0, 0.4, size=0.05), blob(0.15, 0, 0.7, size=0.12))
+    skeleton = estimator(KnowsBigThings())(depth, CAMERA).skeletons[0]
+    np.testing.assert_allclose(bounding_box_middle(skeleton.positions), [0.15, 0, 0.7], atol=0.005)
+
+
+def test_nothing_is_found_where_nothing_is():
+    run = estimator(Centroid())
+    assert run(np.zeros((240, 320), np.float32), CAMERA).skeletons == ()
+    assert run(np.full((240, 320), 9, np.float32), CAMERA).skeletons == ()
+
+
+def test_unsure_skeletons_can_be_kept_back():
+    run = estimator(Centroid(height=0.2), min_confidence=0.5)
+    assert run(blob(0, 0, 0.5), CAMERA).skeletons == ()
+
+
+def test_an_image_of_another_size_is_refused():
+    with pytest.raises(ValueError, match='320 x 240'):
+        estimator(Centroid())(np.zeros((10, 10), np.float32), CAMERA)
+
+
+@pytest.mark.parametrize(
+    'options', [{'passes': 0}, {'handedness': 'both'}, {'cube_size': float('nan')}]
+)
+def test_wrong_options_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        estimator(Centroid(), **options)
+
+
+def test_no_model_is_refused():
+    with pytest.raises(ModelError, match='at least one model'):
+        PoseEstimator([], [])
+
+
+def test_tracking_follows_without_searching_and_searches_when_lost():
+    network = Centroid()
+    tracker = Tracker(estimator(network, passes=2))
+    assert tracker(blob(0, 0, 0.5), CAMERA).skeletons
+    for step in range(1, 6):
+        before = len(network.grids)
+        found = tracker(blob(0.02 * step, 0, 0.5), CAMERA)
+        assert len(network.grids) == before + 1
+        middle = bounding_box_middle(found.skeletons[0].positions)
+        np.testing.assert_allclose(middle, [0.02 * step, 0, 0.5], atol=0.004)
+    jumped = tracker(blob(-0.3, 0.1, 0.9), CAMERA)
+    middle = bounding_box_middle(jumped.skeletons[0].positions)
+    np.testing.assert_allclose(middle, [-0.3, 0.1, 0.9], atol=0.008)
+    assert not tracker(np.zeros((240, 320), np.float32), CAMERA).skeletons
+    assert tracker(blob(0, 0, 0.5), CAMERA).skeletons
+
+
+def test_the_shipped_hand_is_found_on_every_real_frame(test_data):
+    folder = test_data / 'real' / 'hand_sr305'
+    camera = Camera.from_yaml(folder / 'camera.yaml')
+    labels = json.loads((folder / 'fingertips.json').read_text())
+    run = PoseEstimator.load('hand_lite')
+    errors = []
+    for name, tips in labels.items():
+        (skeleton,) = run(read_depth_png(folder / name, camera), camera).skeletons
+        truth = np.array([tip['position_m'] for tip in tips.values()])
+        assert (np.abs(truth - skeleton.reference_point) < skeleton.cube_size / 2).all(), name
+        places = skeleton.positions[HAND.indices(list(tips))]
+        errors.extend(np.linalg.norm(places - truth, axis=1))
+    assert np.mean(errors) < 0.02

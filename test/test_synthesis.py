@@ -1,0 +1,201 @@
+"""Rendered hands: geometry against brute force, determinism, and labels that lie on the hand."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from v2v_pose_ros.skeletons import FINGERS, HAND
+from v2v_pose_ros.synthesis.export import CAMERA, write_frames
+from v2v_pose_ros.synthesis.hand import ANGLES, HandModel, HandShape
+from v2v_pose_ros.synthesis.poses import LIMITS, PoseSampler
+from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
+from v2v_pose_ros.synthesis.rasterizer import rasterize
+from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points, SceneOptions
+from v2v_pose_ros.synthesis.sensors import occluded_from, SensorSettings
+
+
+@pytest.fixture(scope='module')
+def hand():
+    return HandModel()
+
+
+def ray_cast(vertices, faces, fx, fy, cx, cy, u, v):
+    """The nearest triangle hit by one pixel's ray (Moeller and Trumbore), float64."""
+    direction = np.array([(u - cx) / fx, (v - cy) / fy, 1.0])
+    a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
+    e1, e2 = b - a, c - a
+    p = np.cross(direction, e2)
+    det = (e1 * p).sum(1)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        s = -a
+        first = (s * p).sum(1) / det
+        q = np.cross(s, e1)
+        second = (q @ direction) / det
+        distance = (e2 * q).sum(1) / det
+    hit = (det > 0) & (first >= 0) & (second >= 0) & (first + second <= 1) & (distance > 0)
+    return distance[hit].min() if hit.any() else 0.0
+
+
+def test_the_rasterizer_agrees_with_ray_casting():
+    generator = torch.Generator().manual_seed(0)
+    size = 0.05 + 0.1 * torch.rand(2, 3, generator=generator)
+    vertices = superquadrics(size, torch.tensor([[1.0, 1.0], [0.3, 0.5]]))
+    vertices = vertices + torch.tensor([0.03, -0.02, 0.5])
+    faces = superquadric_faces()
+    intrinsics = torch.tensor([[60.0, 55.0, 19.0, 15.0], [45.0, 48.0, 21.0, 14.0]])
+    depth = rasterize(vertices, faces, intrinsics, (30, 40)).numpy()
+    differences = 0
+    for image in range(2):
+        for v in range(30):
+            for u in range(40):
+                expected = ray_cast(
+                    vertices[image].numpy(), faces.numpy(), *intrinsics[image].tolist(), u, v
+                )
+                if (expected > 0) != (depth[image, v, u] > 0):
+                    differences += 1  # the edge of the silhouette may go either way
+                elif expected:
+                    assert depth[image, v, u] == pytest.approx(expected, abs=2e-5)
+    assert differences <= 3
+    assert (depth > 0).mean() > 0.2
+
+
+def test_the_hand_is_a_closed_surface_seen_from_outside(hand):
+    """Every edge of the mesh but the elbow's end is shared by two triangles of opposite sense."""
+    edges = [
+        tuple(edge)
+        for face in hand.faces.tolist()
+        for edge in zip(face, face[1:] + face[:1], strict=True)
+    ]
+    assert len(edges) == len(set(edges))
+    open_edges = {edge for edge in edges if edge[::-1] not in set(edges)}
+    ends = {vertex for edge in open_edges for vertex in edge}
+    vertices = hand(HandShape.mean(1, hand.components), torch.zeros(1, 22)).vertices[0]
+    assert all(vertices[end, 1] < -0.2 for end in ends)
+    volume = torch.linalg.det(vertices[hand.faces]).sum() / 6
+    assert 2e-4 < volume < 3e-3  # positive: counter-clockwise from outside; hand and forearm
+
+
+def test_bones_of_the_mean_adult_are_like_measured_ones(hand):
+    """Medians of six adults, mm, finger by finger: proximal, middle and distal bone."""
+    measured = {
+        'thumb': ((52, 59), (34, 43), (27, 30)),
+        'index': ((43, 54), (23, 30), (18, 22)),
+        'middle': ((43, 56), (27, 32), (20, 24)),
+        'ring': ((39, 48), (21, 31), (21, 25)),
+        'pinky': ((33, 40), (20, 28), (18, 22)),
+    }
+    joints = hand(HandShape.mean(1, hand.components), torch.zeros(1, 22)).joints[0] * 1000
+    for finger, bones in measured.items():
+        chain = joints[HAND.indices([f'{finger}_{part}' for part in ('mcp', 'pip', 'dip', 'tip')])]
+        lengths = (chain[1:] - chain[:-1]).norm(dim=1)
+        for length, (low, high) in zip(lengths.tolist(), bones, strict=True):
+            assert low - 3 <= length <= high + 3, (finger, lengths)
+
+
+@pytest.mark.parametrize('finger', FINGERS)
+def test_flexion_brings_fingertips_towards_the_palm(hand, finger):
+    straight, bent = torch.zeros(1, 22), torch.zeros(1, 22)
+    for index, name in enumerate(ANGLES):
+        if name.startswith(finger) and 'flexion' in name and 'cmc' not in name:
+            bent[0, index] = 1.0
+    shape = HandShape.mean(1, hand.components)
+    tip, wrist = HAND.index(f'{finger}_tip'), 0
+    before, after = hand(shape, straight).joints[0], hand(shape, bent).joints[0]
+    assert (after[tip] - after[wrist]).norm() < (before[tip] - before[wrist]).norm() - 0.01
+    if finger != 'thumb':
+        assert after[tip, 0] < before[tip, 0] - 0.03  # the palm looks along -x
+
+
+def test_joint_angles_turn_bones_by_what_they_say(hand):
+    """The angle between neighbouring bones is the flexion, zero when straight."""
+    shape = HandShape.mean(1, hand.components)
+    column = ANGLES.index('index_pip_flexion')
+    for value in (0.0, 0.4, 1.2):
+        angles = torch.zeros(1, 22)
+        angles[0, column] = value
+        joints = hand(shape, angles).joints[0]
+        mcp, pip, dip = joints[HAND.indices(['index_mcp', 'index_pip', 'index_dip'])]
+        first, second = pip - mcp, dip - pip
+        cosine = (first @ second) / first.norm() / second.norm()
+        assert float(torch.arccos(cosine.clamp(-1, 1))) == pytest.approx(value, abs=0.06)
+
+
+def test_sampled_poses_keep_the_limits_and_hardly_penetrate(hand):
+    sampler = PoseSampler(hand, torch.Generator().manual_seed(1))
+    angles = sampler.sample(400)
+    assert (angles >= LIMITS[:, 0] - 1e-6).all()
+    assert (angles <= LIMITS[:, 1] + 1e-6).all()
+    depth = sampler.penetration(angles)
+    assert depth.quantile(0.9) < 0.005
+    assert angles.std(0).min() > 0.05
+
+
+def test_scenes_are_a_function_of_the_seed():
+    first, again = HandScenes(seed=4).sample(3), HandScenes(seed=4).sample(3)
+    assert torch.equal(first.depth, again.depth)
+    assert torch.equal(first.joints, again.joints)
+    assert not torch.equal(first.joints, HandScenes(seed=5).sample(3).joints)
+
+
+def test_labels_lie_just_under_the_visible_surface():
+    options = SceneOptions(noise=False, wall=0, clutter=0, held=0, cut=0, sleeve=0, raised=1)
+    scene = HandScenes(seed=0, options=options).sample(24)
+    fx, fy, cx, cy = scene.intrinsics[:, :, None].unbind(1)
+    joints = scene.joints
+    u = (joints[..., 0] / joints[..., 2] * fx + cx).round().long()
+    v = (joints[..., 1] / joints[..., 2] * fy + cy).round().long()
+    inside = (u >= 0) & (u < 160) & (v >= 0) & (v < 160)
+    batch = torch.arange(24)[:, None]
+    surface = scene.depth[batch, v.clamp(0, 159), u.clamp(0, 159)]
+    on_hand = inside & (surface > 0)
+    assert on_hand.float().mean() > 0.95
+    under = (joints[..., 2] - surface)[on_hand]
+    assert (under > -0.003).float().mean() > 0.99  # never in front of the skin
+    assert under.median() < 0.012
+
+
+def test_reference_points_are_near_the_hand():
+    scene = HandScenes(seed=2).sample(64)
+    references = reference_points(scene, 0.25, torch.Generator().manual_seed(0))
+    middle = 0.5 * (scene.joints.amin(1) + scene.joints.amax(1))
+    distance = (references - middle).norm(dim=1)
+    assert distance.median() < 0.04
+    assert distance.max() < 0.2
+
+
+def test_shadows_fall_on_the_far_surface_beside_the_near_one():
+    depth = torch.full((1, 4, 60), 1.0)
+    depth[0, :, 30:40] = 0.5
+    focal, baseline = torch.tensor([100.0]), torch.tensor([0.05])
+    shadow = occluded_from(depth, focal, baseline)[0]
+    assert not shadow[:, 30:40].any()
+    # f b (1 / 0.5 - 1 / 1) = 5 pixels beyond the near thing, away from the projector.
+    assert shadow[0].nonzero().flatten().tolist() == pytest.approx([40, 41, 42, 43], abs=1)
+    mirrored = occluded_from(depth, focal, -baseline)[0]
+    assert mirrored[0].nonzero().flatten().tolist() == pytest.approx([26, 27, 28, 29], abs=1)
+
+
+def test_sensor_settings_cover_three_families():
+    generator = torch.Generator().manual_seed(0)
+    families = torch.tensor([0, 1, 2])
+    settings = SensorSettings.sample(3, generator, families)
+    assert settings.baseline[0] != 0
+    assert settings.baseline[2] == 0
+    assert settings.bumps[1] > settings.bumps[2]
+
+
+def test_exported_frames_are_reproducible_and_readable(tmp_path):
+    write_frames(tmp_path / 'a', 2, seed=7)
+    write_frames(tmp_path / 'b', 3, seed=7)
+    for name in ('000000.png', '000001.png'):
+        assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+    labels = json.loads((tmp_path / 'a' / 'joints.json').read_text())['frames']
+    image = cv2.imread(str(tmp_path / 'a' / '000001.png'), cv2.IMREAD_UNCHANGED)
+    assert image.dtype == np.uint16
+    assert image.shape == (CAMERA.height, CAMERA.width)
+    assert [joint['name'] for joint in labels['000001.png']] == list(HAND.names)
+    with pytest.raises(ValueError, match='not an empty folder'):
+        write_frames(tmp_path / 'a', 1, seed=7)

@@ -1,0 +1,152 @@
+"""Training: configurations, losses, and runs that continue as if they had never stopped."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from v2v_pose_ros.models import load_model
+from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
+from v2v_pose_ros.training.data import SyntheticHands
+from v2v_pose_ros.training.losses import expected_cells, pose_loss
+from v2v_pose_ros.training.trainer import learning_rate, make_optimiser, Trainer
+from v2v_pose_ros.voxels import VoxelCodec
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    'name': 'tiny',
+    'network': {'channels': (2, 2, 4, 4), 'stem': 'fold'},
+    'codec': {'cube_size': 0.25, 'input_size': 16, 'sigma': 1.0, 'activation': 'softmax'},
+    'data': {'window': 64, 'workers': 0},
+    'loss': {'heatmap': 'cross_entropy', 'coordinates': 0.5},
+    'optimiser': {'name': 'adamw', 'learning_rate': 0.01, 'average': 0.5, 'cooldown': 0.3},
+    'batch': 2,
+    'steps': 6,
+    'checkpoint_every': 3,
+    'validation_samples': 2,
+}
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'config/train').glob('*.yaml')), ids=str)
+def test_shipped_configurations_are_valid(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.make_codec().cube_size > 0
+    assert config.make_network().joints == 21
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('name: x\nlearning_rate: 1', 'learning_rate'),
+        ('name: x\ncodec: {cube: 1}', r'codec\.cube'),
+        ('name: x\ncodec: {input_size: 50}', r'codec\.input_size'),
+        ('name: x\nbatch: 0', 'batch'),
+        ('name: x\nskeleton: octopus', 'octopus'),
+        ('name: x\noptimiser: {name: sgd}', r'optimiser\.name'),
+        ('batch: 2', 'name'),
+        ('- 1', 'no mapping'),
+        ('a: [', 'YAML'),
+    ],
+)
+def test_wrong_configurations_name_the_key(tmp_path, text, words):
+    path = tmp_path / 'experiment.yaml'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load_config(path)
+
+
+def test_squared_error_is_the_mean_over_joints_and_voxels():
+    codec = VoxelCodec(cube_size=0.25, input_size=16)
+    joints, references = torch.rand(2, 3, 3) * 0.1, torch.zeros(2, 3)
+    output = torch.rand(2, 3, 8, 8, 8)
+    loss = pose_loss(output, joints, references, codec, LossConfig())
+    target = codec.heatmaps(joints, references)
+    assert float(loss) == pytest.approx(float(((output - target) ** 2).mean()))
+
+
+def test_cross_entropy_is_least_at_the_target():
+    codec = VoxelCodec(cube_size=0.25, input_size=32, sigma=1.0)
+    config = LossConfig(heatmap='cross_entropy', coordinates=0.5)
+    joints, references = torch.rand(1, 2, 3) * 0.1 - 0.05, torch.zeros(1, 3)
+    perfect = codec.heatmaps(joints, references).clamp(min=1e-30).log()
+    best = float(pose_loss(perfect, joints, references, codec, config))
+    # The entropy of a 3D Gaussian of one cell, and no coordinate error.
+    assert best == pytest.approx(1.5 * math.log(math.tau * math.e), abs=0.02)
+    for noise in torch.randn(5, *perfect.shape, generator=torch.Generator().manual_seed(0)):
+        worse = pose_loss(perfect + 0.3 * noise, joints, references, codec, config)
+        assert float(worse) > best
+
+
+def test_expected_cells_is_the_mean():
+    probability = torch.zeros(1, 1, 4, 4, 4)
+    probability[0, 0, 1, 2, 3] = 0.75
+    probability[0, 0, 3, 2, 1] = 0.25
+    assert expected_cells(probability)[0, 0].tolist() == [2.5, 2.0, 1.5]
+
+
+def test_the_published_recipe_is_rmsprop_as_torch7_has_it():
+    config = TrainConfig(name='paper')
+    optimiser = make_optimiser(torch.nn.Linear(1, 1), config.optimiser)
+    assert isinstance(optimiser, torch.optim.RMSprop)
+    group = optimiser.param_groups[0]
+    assert (group['lr'], group['alpha'], group['eps']) == (2.5e-4, 0.99, 1e-8)
+    assert {learning_rate(config, step) for step in (0, 10, 99_999)} == {2.5e-4}
+
+
+def test_the_rate_warms_up_and_cools_down():
+    config = TrainConfig(
+        name='x', steps=100, optimiser={'learning_rate': 1.0, 'warmup_steps': 9, 'cooldown': 0.2}
+    )
+    assert learning_rate(config, 0) == pytest.approx(0.1)
+    assert learning_rate(config, 50) == 1.0
+    assert learning_rate(config, 90) == pytest.approx(0.5)
+    assert learning_rate(config, 99) == pytest.approx(0.05)
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    config = TrainConfig(**TINY)
+    source, other = SyntheticHands(config, 3), SyntheticHands(config, 3)
+    _ = other[0], other[5]
+    assert torch.equal(source[7].grids, other[7].grids)
+    assert torch.equal(source[7].joints, other[7].joints)
+    assert not torch.equal(source[7].joints, source[8].joints)
+
+
+def weights(folder):
+    return load_model(folder / 'tiny.safetensors').network.state_dict()
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
+    config, cpu = TrainConfig(**TINY), torch.device('cpu')
+    assert Trainer(config, tmp_path / 'whole', cpu).run()
+    # Stop after the third step, as if it had been killed right after its checkpoint.
+    first = Trainer(config, tmp_path / 'pieces', cpu)
+    save = first.save
+
+    def save_and_die():
+        save()
+        raise KeyboardInterrupt
+
+    first.save = save_and_die
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    second = Trainer(config, tmp_path / 'pieces', cpu)
+    assert second.step == 3
+    assert second.run()
+    whole, pieces = weights(tmp_path / 'whole'), weights(tmp_path / 'pieces')
+    assert all(torch.equal(whole[key], pieces[key]) for key in whole)
+    assert Trainer(config, tmp_path / 'pieces', cpu).step == 6
+
+
+def test_a_short_run_learns_and_leaves_a_model_file(tmp_path):
+    config = TrainConfig(**{**TINY, 'steps': 30, 'checkpoint_every': 30, 'batch': 4})
+    trainer = Trainer(config, tmp_path, torch.device('cpu'))
+    batch = SyntheticHands(config, 0)[0].to(torch.device('cpu'))
+    losses = [trainer.train_step(batch) for _ in range(30)]
+    assert losses[-1] < losses[0] - 0.4
+    trainer.errors = trainer.validate([batch])
+    info = load_model(trainer.export()).info
+    assert info.errors['synthetic_mean_mm'] > 0
+    assert '120 synthetic samples' in info.training['data']
