@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import Estimate, PoseEstimator, Tracker
 
 _WARM_UP = 5
+_CAMERA = Camera(640, 480, 476.0, 476.0, 313.7, 242.8)
 
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:
@@ -81,7 +83,7 @@ def measure(load: Callable[[], PoseEstimator], frames: int) -> dict[str, Any]:
 def _frames(count: int) -> tuple[list[Any], list[Any], Any]:
     from v2v_pose_ros.synthesis.camera_scene import HandCameraScene
 
-    scene = HandCameraScene(seed=0)
+    scene = HandCameraScene(_CAMERA, seed=0)
     frames = [scene.frame(index / 30) for index in range(count)]
     return [frame[0] for frame in frames], [frame[1] for frame in frames], scene.camera
 
@@ -90,8 +92,8 @@ def format_report(report: dict[str, Any]) -> str:
     """Return a report for people."""
     width, height = report['image']
     lines = [
-        f'{", ".join(report["models"])} on {report["runtime"]}, {report["machine"]["cores"]} cores, '
-        f'{width} x {height}, {report["frames"]} frames',
+        f'{", ".join(report["models"])} on {report["runtime"]}, '
+        f'{report["machine"]["cores"]} cores, {width} x {height}, {report["frames"]} frames',
         f'start-up {report["start_up_ms"]:.0f} ms, memory {report["memory_mb"]} MB',
     ]
     for mode in ('detection', 'tracking'):
@@ -101,6 +103,8 @@ def format_report(report: dict[str, Any]) -> str:
         lines.append(f'{mode:<16}{"p50":>9}{"p90":>9}{"p99":>9}  ms')
         for stage, times in {**part['stages_ms'], 'whole': part['whole_ms']}.items():
             lines.append(f'  {stage:<14}{times["p50"]:9.2f}{times["p90"]:9.2f}{times["p99"]:9.2f}')
-        lines.append(f'  found {part["found"]} of {report["frames"]}'
-                     + (f', mean joint error {error:.1f} mm' if error is not None else ''))
+        lines.append(
+            f'  found {part["found"]} of {report["frames"]}'
+            + (f', mean joint error {error:.1f} mm' if error is not None else '')
+        )
     return '\n'.join(lines)

@@ -6,10 +6,10 @@ where nothing was measured.  Points are x right, y down, z forward in the optica
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+import math
 from pathlib import Path
 from typing import Any
 

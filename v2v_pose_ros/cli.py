@@ -25,14 +25,21 @@ class CommandError(Exception):
 def _estimator_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('model')
     group.add_argument(
-        '--model', action='append', required=True, metavar='NAME',
+        '--model',
+        action='append',
+        required=True,
+        metavar='NAME',
         help='a shipped model or a .safetensors file; give it several times for an ensemble',
     )
     group.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     group.add_argument('--runtime', default='auto', choices=('auto', 'torch', 'openvino'))
     group.add_argument('--handedness', default='right', choices=('right', 'left'))
     group.add_argument(
-        '--depth-range', nargs=2, type=float, default=(0.15, 1.5), metavar=('NEAR', 'FAR'),
+        '--depth-range',
+        nargs=2,
+        type=float,
+        default=(0.15, 1.5),
+        metavar=('NEAR', 'FAR'),
         help='metres between which the subject is looked for (default: 0.15 1.5)',
     )
     group.add_argument(
@@ -52,13 +59,23 @@ def make_parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser('predict', help='find the joints in depth images')
     _estimator_arguments(predict)
-    predict.add_argument('--camera', required=True, type=Path, metavar='camera.yaml',
-                         help='the calibration, as camera_calibration writes it')
+    predict.add_argument(
+        '--camera',
+        required=True,
+        type=Path,
+        metavar='camera.yaml',
+        help='the calibration, as camera_calibration writes it',
+    )
     predict.add_argument('--out', type=Path, metavar='FILE', help='write the joints as JSON')
     predict.add_argument('--overlay', type=Path, metavar='DIR', help='write overlay images')
     predict.add_argument('--json', action='store_true', help='print the joints as JSON')
-    predict.add_argument('frames', nargs='+', type=Path, metavar='FRAME.png',
-                         help='16-bit PNG, millimetres, 0 = no measurement')
+    predict.add_argument(
+        'frames',
+        nargs='+',
+        type=Path,
+        metavar='FRAME.png',
+        help='16-bit PNG, millimetres, 0 = no measurement',
+    )
     predict.set_defaults(run=_predict)
 
     bench = commands.add_parser('bench', help='measure every stage on this machine')
@@ -76,11 +93,16 @@ def make_parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser('train', help='train a network from one YAML file')
     train.add_argument('config', type=Path, metavar='CONFIG.yaml')
-    train.add_argument('--out', type=Path, metavar='DIR',
-                       help='checkpoints, log and model (default: runs/NAME)')
+    train.add_argument(
+        '--out', type=Path, metavar='DIR', help='checkpoints, log and model (default: runs/NAME)'
+    )
     train.add_argument('--device', default='auto')
-    train.add_argument('--minutes', type=float, metavar='M',
-                       help='stop after M minutes; the same command continues')
+    train.add_argument(
+        '--minutes',
+        type=float,
+        metavar='M',
+        help='stop after M minutes; the same command continues',
+    )
     train.set_defaults(run=_train)
     return parser
 
@@ -104,15 +126,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _models(options: argparse.Namespace) -> None:
     from v2v_pose_ros.models import available_models, read_info
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, path in available_models().items():
         info, digest = read_info(path)
-        rows.append({
-            'name': name, 'kind': info.kind, 'skeleton': info.skeleton,
-            'cube_size_m': info.codec.get('cube_size'), 'grid': info.codec.get('input_size'),
-            'training': info.training, 'errors': info.errors, 'sha256': digest,
-            'file': str(path), 'bytes': path.stat().st_size,
-        })
+        rows.append(
+            {
+                'name': name,
+                'kind': info.kind,
+                'skeleton': info.skeleton,
+                'cube_size_m': info.codec.get('cube_size'),
+                'grid': info.codec.get('input_size'),
+                'training': info.training,
+                'errors': info.errors,
+                'sha256': digest,
+                'file': str(path),
+                'bytes': path.stat().st_size,
+            }
+        )
     if options.json:
         print(json.dumps({'models': rows}, indent=2))
         return
@@ -120,8 +150,10 @@ def _models(options: argparse.Namespace) -> None:
         raise CommandError('no model files were found; the package was installed without models/')
     for row in rows:
         grid = f', grid {row["grid"]}' if row['grid'] else ''
-        print(f'{row["name"]}: {row["kind"]}, {row["skeleton"]}, cube {row["cube_size_m"]} m{grid}, '
-              f'{row["bytes"] / 1e6:.1f} MB, sha256 {str(row["sha256"])[:12]}')
+        print(
+            f'{row["name"]}: {row["kind"]}, {row["skeleton"]}, cube {row["cube_size_m"]} m{grid}, '
+            f'{row["bytes"] / 1e6:.1f} MB, sha256 {str(row["sha256"])[:12]}'
+        )
         for section in ('training', 'errors'):
             values: Any = row[section]
             for key, value in values.items():
@@ -132,8 +164,11 @@ def _load_estimator(options: argparse.Namespace) -> Any:
     from v2v_pose_ros.estimator import PoseEstimator
 
     return PoseEstimator.load(
-        options.model, device=options.device, runtime=options.runtime,
-        depth_range=tuple(options.depth_range), handedness=options.handedness,
+        options.model,
+        device=options.device,
+        runtime=options.runtime,
+        depth_range=tuple(options.depth_range),
+        handedness=options.handedness,
         passes=options.passes,
     )
 
@@ -154,12 +189,20 @@ def _predict(options: argparse.Namespace) -> None:
         depth = read_depth_png(path, camera)
         estimate = estimator(depth, camera)
         found = estimate.skeletons[0] if estimate.skeletons else None
-        joints = [] if found is None else [
-            {'name': name, 'position_m': [round(float(v), 5) for v in position],
-             'confidence': round(float(confidence), 4)}
-            for name, position, confidence in zip(
-                found.skeleton.names, found.positions, found.confidences, strict=True)
-        ]
+        joints = (
+            []
+            if found is None
+            else [
+                {
+                    'name': name,
+                    'position_m': [round(float(v), 5) for v in position],
+                    'confidence': round(float(confidence), 4),
+                }
+                for name, position, confidence in zip(
+                    found.skeleton.names, found.positions, found.confidences, strict=True
+                )
+            ]
+        )
         frames.append({'file': str(path), 'found': found is not None, 'joints': joints})
         status = 'not found' if found is None else f'confidence {found.confidence:.2f}'
         if options.overlay:

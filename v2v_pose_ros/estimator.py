@@ -213,7 +213,9 @@ class PoseEstimator:
             )
         watch = _Stopwatch()
         best: SkeletonEstimate | None = None
-        candidates = iter([reference]) if reference is not None else self._candidates(depth, camera)
+        candidates = (
+            iter([reference]) if reference is not None else self._candidates(depth, camera)
+        )
         for candidate in itertools.islice(candidates, _CANDIDATES):
             watch.lap('localization')
             result = self._pass(depth, camera, candidate, watch)
@@ -330,4 +332,3 @@ class Tracker:
 
 def _confidence(estimate: Estimate) -> float:
     return max((skeleton.confidence for skeleton in estimate.skeletons), default=0.0)
-

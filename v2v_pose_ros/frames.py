@@ -25,14 +25,17 @@ def read_depth_png(path: Path, camera: Camera | None = None) -> FloatArray:
     """
     if not path.is_file():
         raise DepthError(f'there is no file {path}')
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if (
-        path.stat().st_size) else None
+    image = (
+        cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        if (path.stat().st_size)
+        else None
+    )
     if image is None:
         raise DepthError(f'{path} cannot be read as an image; a 16-bit PNG is expected')
     if image.dtype != np.uint16 or image.ndim != 2:
         raise DepthError(
-            f'{path} has {image.ndim} dimensions of {image.dtype}; depth is one channel of 16 bits '
-            'in millimetres: this looks like a colour or an 8-bit image'
+            f'{path} has {image.ndim} dimensions of {image.dtype}; depth is one channel of 16 '
+            'bits in millimetres: this looks like a colour or an 8-bit image'
         )
     if camera is not None and image.shape != (camera.height, camera.width):
         raise DepthError(

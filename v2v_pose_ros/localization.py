@@ -1,9 +1,10 @@
 """Where the subject is: the reference point, and the points about it.
 
 The reference point is found as in DeepPrior++ (Oberweger and Lepetit, ICCVW 2017, section 3.1),
-which the paper builds on: the depth range is cut into slices, the nearest slice with a large enough
-connected component gives a first centre of mass, and the cube about it is re-cropped and its centre
-of mass taken again, five times.  Areas are in square metres, so that the camera does not matter.
+which the paper builds on: the depth range is cut into slices, the nearest slice with a large
+enough connected component gives a first centre of mass, and the cube about it is re-cropped and
+its centre of mass taken again, five times.  Areas are in square metres, so that the camera does
+not matter.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def _centre_of_mass(
         if not inside.any():
             break
         centre = cloud[inside].mean(axis=0)
-    return centre.astype(np.float32)
+    return np.asarray(centre, np.float32)
 
 
 def crop_points(
@@ -157,7 +158,9 @@ def crop_points(
     half = cube_size / 2
     top, bottom, left, right = _window(camera, reference, half)
     part = depth[top:bottom, left:right]
-    rows, columns = np.nonzero((part >= reference[2] - half) & (part < reference[2] + half) & (part > 0))
+    rows, columns = np.nonzero(
+        (part >= reference[2] - half) & (part < reference[2] + half) & (part > 0)
+    )
     points = camera.points_at(depth, rows + top, columns + left)
     inside = (np.abs(points[:, :2] - reference[:2]) <= half).all(axis=1)
     return points[inside]

@@ -7,21 +7,21 @@ tensors.  Nothing is unpickled.  A model is named by its file's stem ("hand_lite
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor, nn
+import torch
+from torch import nn, Tensor
 
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
-from v2v_pose_ros.skeletons import SKELETONS, Skeleton
+from v2v_pose_ros.skeletons import Skeleton, SKELETONS
 from v2v_pose_ros.voxels import VoxelCodec
 
 _KEY = 'v2v_pose'
@@ -149,9 +149,7 @@ def read_info(path: Path) -> tuple[ModelInfo, str]:
         return _parse(path, file.metadata())
 
 
-def load_model(
-    name: str | Path, skeleton: str | None = None, kind: str = 'v2v'
-) -> Model:
+def load_model(name: str | Path, skeleton: str | None = None, kind: str = 'v2v') -> Model:
     """Load a model by name or path.
 
     Args:
@@ -171,8 +169,10 @@ def load_model(
     if skeleton is not None and info.skeleton != skeleton:
         raise ModelError(f'{path} finds the skeleton {info.skeleton!r}; {skeleton!r} is needed')
     if checksum(tensors) != expected:
-        raise ModelError(f'{path} is damaged: its weights do not match their checksum; fetch it '
-                         'again or restore it from version control')
+        raise ModelError(
+            f'{path} is damaged: its weights do not match their checksum; fetch it '
+            'again or restore it from version control'
+        )
     network = _fill(path, info, tensors)
     return Model(network.eval().requires_grad_(False), info, path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.estimator import SkeletonEstimate
 
-Image = NDArray[np.uint8]
+Image = NDArray[Any]
 
 
 def color_depth(depth: FloatArray, near: float | None = None, far: float | None = None) -> Image:
@@ -63,8 +64,14 @@ def draw_skeletons(
         for index, joint in enumerate(estimate.skeleton.joints):
             if visible[index]:
                 certain = estimate.confidences[index] >= 0.5
-                cv2.circle(canvas, points[index], 2 * scale, _bgr(joint.color),
-                           cv2.FILLED if certain else 1, cv2.LINE_AA)
+                cv2.circle(
+                    canvas,
+                    points[index],
+                    2 * scale,
+                    _bgr(joint.color),
+                    cv2.FILLED if certain else 1,
+                    cv2.LINE_AA,
+                )
     return canvas
 
 
@@ -82,8 +89,14 @@ def _draw_cube(canvas: Image, camera: Camera, estimate: SkeletonEstimate) -> Non
     for a in range(8):
         for b in range(a + 1, 8):
             if np.abs(signs[a] - signs[b]).sum() == 2:
-                cv2.line(canvas, corners[a].tolist(), corners[b].tolist(), (150, 150, 150), 1,
-                         cv2.LINE_AA)
+                cv2.line(
+                    canvas,
+                    corners[a].tolist(),
+                    corners[b].tolist(),
+                    (150, 150, 150),
+                    1,
+                    cv2.LINE_AA,
+                )
 
 
 def add_status(image: Image, text: str) -> Image:
@@ -91,6 +104,14 @@ def add_status(image: Image, text: str) -> Image:
     canvas = image.copy()
     size = max(0.4, image.shape[1] / 1100)
     for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(canvas, text, (8, round(28 * size) + 4), cv2.FONT_HERSHEY_SIMPLEX, size, color,
-                    thickness, cv2.LINE_AA)
+        cv2.putText(
+            canvas,
+            text,
+            (8, round(28 * size) + 4),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            size,
+            color,
+            thickness,
+            cv2.LINE_AA,
+        )
     return canvas

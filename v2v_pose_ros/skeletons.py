@@ -133,8 +133,9 @@ JOINT_ORDERS: dict[str, tuple[str, ...]] = {
     'mediapipe': ('wrist', *_finger_by_finger(FINGERS, ('mcp', 'pip', 'dip', 'tip'))),
     'msra': (
         'wrist',
-        *_finger_by_finger(('index', 'middle', 'ring', 'pinky', 'thumb'),
-                           ('mcp', 'pip', 'dip', 'tip')),
+        *_finger_by_finger(
+            ('index', 'middle', 'ring', 'pinky', 'thumb'), ('mcp', 'pip', 'dip', 'tip')
+        ),
     ),
 }
 """The same 21 hand joints in other orders, by name of this package's joints."""

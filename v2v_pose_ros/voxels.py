@@ -9,19 +9,20 @@ are [batch, channel, z, y, x]; points are x, y, z in metres in the optical frame
 Two conventions place a joint among the heatmap's cells (index coordinate u, cell i centred on i):
 
 * `cell_centre`: u = H x - 1/2, the geometric one and the default.
-* `lua`: the authors' code (V2V-PoseNet_RELEASE, src/util.lua) rounds a joint down to an input voxel
-  before it halves it, u = floor(G x) / 2; on average u = (G x - 1/2) / 2.  For imported weights.
+* `lua`: the authors' code (V2V-PoseNet_RELEASE, src/util.lua) rounds a joint down to an input
+  voxel before it halves it, u = floor(G x) / 2; on average u = (G x - 1/2) / 2.  It is for
+  imported weights.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+import math
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 Convention = Literal['cell_centre', 'lua']
@@ -38,10 +39,10 @@ class Decoded:
 
     Attributes:
         positions: [B, J, 3] metres, optical frame.
-        confidences: [B, J] in 0..1: the amplitude of the target Gaussian that fits the heatmap best
-            at the decoded position.  Training makes a heatmap the posterior of the joint blurred
-            by the target, so this is the expectation of exp(-d^2 / (2 sigma^2)), d the distance of
-            the joint from where it is reported: 1 when certain, small when spread.
+        confidences: [B, J] in 0..1: the amplitude of the target Gaussian that fits the heatmap
+            best at the decoded position.  Training makes a heatmap the posterior of the joint
+            blurred by the target, so this is the expectation of exp(-d^2 / (2 sigma^2)),
+            d the distance of the joint from where it is reported: 1 when certain, small when spread.
         covariances: [B, J, 3, 3] square metres: second moment of the heatmap about its own mean
             less the target's variance, cells under 5 % of the maximum left out.
     """
@@ -73,7 +74,9 @@ class VoxelCodec:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if not (math.isfinite(self.cube_size) and self.cube_size > 0):
-            raise ValueError(f'cube_size is {self.cube_size}; a positive number of metres is meant')
+            raise ValueError(
+                f'cube_size is {self.cube_size}; a positive number of metres is meant'
+            )
         if self.input_size < 2 or self.input_size % 2:
             raise ValueError(f'input_size is {self.input_size}; an even number of voxels is meant')
         if not (math.isfinite(self.sigma) and self.sigma > 0):
@@ -81,7 +84,9 @@ class VoxelCodec:
         if self.convention not in ('cell_centre', 'lua'):
             raise ValueError(f"convention is {self.convention!r}; 'cell_centre' or 'lua' is meant")
         if self.activation not in ('identity', 'softmax'):
-            raise ValueError(f"activation is {self.activation!r}; 'identity' or 'softmax' is meant")
+            raise ValueError(
+                f"activation is {self.activation!r}; 'identity' or 'softmax' is meant"
+            )
 
     @property
     def output_size(self) -> int:
@@ -269,7 +274,9 @@ class VoxelCodec:
         # The cut at the noise floor takes a little of the target's own variance away: exactly the
         # part of a chi distribution beyond it, with three degrees of freedom.
         values, vectors = torch.linalg.eigh(covariance.double())
-        values = (values - self.sigma**2 * _truncated_variance(_NOISE_FLOOR)).clamp(_VARIANCE_FLOOR)
+        values = (values - self.sigma**2 * _truncated_variance(_NOISE_FLOOR)).clamp(
+            _VARIANCE_FLOOR
+        )
         return (vectors * values[..., None, :] @ vectors.transpose(-1, -2)).to(heatmaps.dtype)
 
 

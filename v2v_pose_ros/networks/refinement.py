@@ -6,7 +6,7 @@ Oberweger and Lepetit, "DeepPrior++", ICCVW 2017, section 3.1, which V2V-PoseNet
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 
 CROP = 128
 """Edge of the depth crop in pixels."""
@@ -25,8 +25,12 @@ class RefinementNet(nn.Module):
         self.branch64 = self._branch(pools=(2, 2, 1))
         self.branch32 = self._branch(pools=(2, 1, 1))
         self.head = nn.Sequential(
-            nn.Linear(968 + 968 + 512, 1024), nn.ReLU(), nn.Dropout(0.3),
-            nn.Linear(1024, 1024), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(968 + 968 + 512, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.3),
             nn.Linear(1024, 3),
         )
         for module in self.modules():

@@ -43,8 +43,8 @@ def choose_device(device: str) -> torch.device:
         ) from error
     if chosen.type == 'cuda' and not torch.cuda.is_available():
         raise RuntimeUnavailableError(
-            f'device {device!r} was asked for and torch finds no CUDA GPU; use device auto or cpu, '
-            'or install the driver and a torch built for CUDA'
+            f'device {device!r} was asked for and torch finds no CUDA GPU; use device auto or '
+            'cpu, or install the driver and a torch built for CUDA'
         )
     if chosen.type not in ('cpu', 'cuda'):
         raise RuntimeUnavailableError(f"device {device!r} is not supported; use 'cpu' or 'cuda'")

@@ -1,7 +1,7 @@
 """Networks run by OpenVINO on a CPU.
 
-The graph is built operation by operation from the network's modules: nothing is traced or converted,
-it takes milliseconds, and no tool of the converter comes along.
+The graph is built operation by operation from the network's modules: nothing is traced or
+converted, it takes milliseconds, and no tool of the converter comes along.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 
 from v2v_pose_ros.models import Model
 from v2v_pose_ros.networks.v2v import EncoderDecoder, FoldStem, ResidualBlock, V2VPoseNet
@@ -35,8 +35,9 @@ def build(module: nn.Module, node: Any) -> Any:
 @build.register
 def _(module: nn.Conv3d, node: Any) -> Any:
     padding = [int(value) for value in module.padding]
-    result = ops.convolution(node, _array(module.weight), list(module.stride), padding, padding,
-                             list(module.dilation))
+    result = ops.convolution(
+        node, _array(module.weight), list(module.stride), padding, padding, list(module.dilation)
+    )
     return ops.add(result, _array(module.bias).reshape(1, -1, 1, 1, 1))
 
 

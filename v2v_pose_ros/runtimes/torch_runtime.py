@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_normalisation(network: nn.Module) -> nn.Module:
-    """Return a copy in which every batch normalisation is folded into the convolution before it."""
+    """Return a copy with every batch normalisation folded into the convolution before it."""
     folded = copy.deepcopy(network).eval()
     for module in list(folded.modules()):
         if not isinstance(module, nn.Sequential):
@@ -19,7 +19,8 @@ def fold_normalisation(network: nn.Module) -> nn.Module:
             convolution, normalisation = module[index], module[index + 1]
             if isinstance(normalisation, nn.BatchNorm3d):
                 module[index] = fuse_conv_bn_eval(
-                    convolution, normalisation,
+                    convolution,
+                    normalisation,
                     transpose=isinstance(convolution, nn.ConvTranspose3d),
                 )
                 module[index + 1] = nn.Identity()
@@ -47,7 +48,7 @@ class TorchRuntime:
         self._network = fold_normalisation(network).to(device)
         self._channels_last = device.type == 'cuda' or _widest_input(network) >= 32
         if self._channels_last:
-            self._network = self._network.to(memory_format=torch.channels_last_3d)
+            self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         where = torch.cuda.get_device_name(device) if device.type == 'cuda' else 'CPU'
         self.name = f'torch {where} {str(self.precision).removeprefix("torch.")}'
 

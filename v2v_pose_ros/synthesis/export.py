@@ -41,7 +41,9 @@ def write_frames(folder: Path, count: int, seed: int) -> None:
             {'name': joint, 'position_m': [round(float(v), 5) for v in position]}
             for joint, position in zip(HAND.names, joints, strict=True)
         ]
-    (folder / 'joints.json').write_text(json.dumps({'skeleton': 'hand', 'frames': labels}, indent=1))
+    (folder / 'joints.json').write_text(
+        json.dumps({'skeleton': 'hand', 'frames': labels}, indent=1)
+    )
     (folder / 'camera.yaml').write_text(yaml.safe_dump(camera_document(CAMERA), sort_keys=False))
 
 
@@ -58,6 +60,9 @@ def camera_document(camera: Camera) -> dict[str, object]:
         'distortion_model': camera.distortion_model or 'plumb_bob',
         'distortion_coefficients': {'rows': 1, 'cols': len(coefficients), 'data': coefficients},
         'rectification_matrix': {
-            'rows': 3, 'cols': 3, 'data': [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]},
+            'rows': 3,
+            'cols': 3,
+            'data': [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        },
         'projection_matrix': {'rows': 3, 'cols': 4, 'data': projection},
     }

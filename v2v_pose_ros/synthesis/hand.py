@@ -8,6 +8,7 @@ hand and z towards the thumb, in metres.  Everything is batched and runs on any 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ class HandMesh:
 
 
 def rotation_about(axis: Tensor, angle: Tensor) -> Tensor:
-    """Return rotation matrices [..., 3, 3] about unit axes [..., 3] by angles [...] (Rodrigues)."""
+    """Return rotations [..., 3, 3] about unit axes [..., 3] by angles [...] (Rodrigues)."""
     axis = axis.expand(*angle.shape, 3)
     x, y, z = axis.unbind(-1)
     zero = torch.zeros_like(x)
@@ -150,10 +151,12 @@ class HandModel:
         index = torch.arange(count, device=vertices.device)
         levels = [loop] + [first + k * count + index for k in range(len(rings))]
         faces = []
-        for upper, lower in zip(levels[:-1], levels[1:], strict=True):
+        for upper, lower in pairwise(levels):
             after_upper, after_lower = upper.roll(-1), lower.roll(-1)
-            faces += [torch.stack([upper, after_upper, lower], 1),
-                      torch.stack([after_upper, after_lower, lower], 1)]
+            faces += [
+                torch.stack([upper, after_upper, lower], 1),
+                torch.stack([after_upper, after_lower, lower], 1),
+            ]
         return torch.cat(rings), torch.cat(faces)
 
     def _axes(self, thumb_axis: Tensor) -> None:
@@ -203,7 +206,7 @@ class HandModel:
     def _chain(
         self, joints: Tensor, shape: HandShape, angles: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return per bone: rotation and stretch [B, 17, 3, 3], rest and posed origin [B, 17, 3]."""
+        """Return per bone rotation and stretch [B, 17, 3, 3], rest and posed origin [B, 17, 3]."""
         batch = len(angles)
         eye = torch.eye(3, device=self.device).expand(batch, 3, 3)
         x_axis, z_axis = eye[0, 0], eye[0, 2]
@@ -230,8 +233,12 @@ class HandModel:
                 origins.append(origin)
                 span = chains[:, finger, bone + 1] - chains[:, finger, bone]
                 origin = origin + (rotation @ stretch @ span[..., None])[..., 0]
-        return (torch.stack(rotations, 1), torch.stack(stretches, 1), torch.stack(rests, 1),
-                torch.stack(origins, 1))
+        return (
+            torch.stack(rotations, 1),
+            torch.stack(stretches, 1),
+            torch.stack(rests, 1),
+            torch.stack(origins, 1),
+        )
 
     def _local_rotations(self, angles: Tensor) -> Tensor:
         """Return each finger bone's rotation against the one before it, [B, 5, 3, 3, 3]."""
@@ -248,11 +255,16 @@ class HandModel:
             first = rotation_about(self._abduction[finger], abduction) @ rotation_about(
                 axis, flexion - rest[finger, 0]
             )
-            fingers.append(torch.stack([
-                first,
-                rotation_about(axis, pip - rest[finger, 1]),
-                rotation_about(axis, dip - rest[finger, 2]),
-            ], 1))
+            fingers.append(
+                torch.stack(
+                    [
+                        first,
+                        rotation_about(axis, pip - rest[finger, 1]),
+                        rotation_about(axis, dip - rest[finger, 2]),
+                    ],
+                    1,
+                )
+            )
         return torch.stack(fingers, 1)
 
     def _thumb_base(self, flexion: Tensor, abduction: Tensor) -> Tensor:

@@ -189,8 +189,10 @@ class PoseSampler:
                     owner.append((finger, bone))
         for finger in range(1, 5):  # the palm, as rays under its front
             for t in (0.3, 0.55, 0.8):
-                points.append(t * joints[:, 1 + finger] + torch.tensor(
-                    [-0.006, 0.0, 0.0], device=self.device))
+                points.append(
+                    t * joints[:, 1 + finger]
+                    + torch.tensor([-0.006, 0.0, 0.0], device=self.device)
+                )
                 radius.append(0.012)
                 owner.append((5, finger))
         cloud = torch.stack(points, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+import math
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
 from v2v_pose_ros.synthesis.poses import PoseSampler
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
 from v2v_pose_ros.synthesis.rasterizer import rasterize
-from v2v_pose_ros.synthesis.sensors import SensorSettings, observe
+from v2v_pose_ros.synthesis.sensors import observe, SensorSettings
 
 # The hand frame (y to the fingers, x out of the back, z to the thumb) for a raised right hand that
 # shows its palm: columns are the images of x, y, z in the optical frame.
@@ -147,8 +147,9 @@ class HandScenes:
     def shapes(self, batch: int) -> HandShape:
         """Draw hands: children to large adults, long and short, thick and thin fingers."""
         adult = 1.03 + 0.07 * self._normal(batch)
-        scale = torch.where(self._uniform(batch) < 0.12, self._uniform(batch, low=0.72, high=0.95),
-                            adult).clamp(0.7, 1.25)
+        scale = torch.where(
+            self._uniform(batch) < 0.12, self._uniform(batch, low=0.72, high=0.95), adult
+        ).clamp(0.7, 1.25)
         lengths = 1 + 0.04 * self._normal(batch, 15) + 0.03 * self._normal(batch, 1)
         thickness = 1 + 0.07 * self._normal(batch, 1) + 0.03 * self._normal(batch, 15)
         rings = torch.linspace(0, 1, 8, device=self.device)
@@ -159,8 +160,11 @@ class HandScenes:
         sleeve = 1 + sleeved * (rings > start).float() * loose * folds
         sleeve = sleeve * (1 + 0.08 * self._normal(batch, 1))
         return HandShape(
-            self._normal(batch, self.model.components).clamp(-2.5, 2.5), scale,
-            lengths.clamp(0.85, 1.15), thickness.clamp(0.8, 1.25), sleeve,
+            self._normal(batch, self.model.components).clamp(-2.5, 2.5),
+            scale,
+            lengths.clamp(0.85, 1.15),
+            thickness.clamp(0.8, 1.25),
+            sleeve,
         )
 
     def orientations(self, batch: int) -> Tensor:
@@ -221,10 +225,14 @@ class HandScenes:
     def _wall(self, place: Tensor) -> tuple[Tensor, Tensor]:
         """Return something large whose near side is 9 to 60 cm behind the middle of the hand."""
         batch = len(place)
-        size = torch.stack([
-            self._uniform(batch, low=0.1, high=0.45), self._uniform(batch, low=0.1, high=0.5),
-            self._uniform(batch, low=0.06, high=0.2),
-        ], 1)
+        size = torch.stack(
+            [
+                self._uniform(batch, low=0.1, high=0.45),
+                self._uniform(batch, low=0.1, high=0.5),
+                self._uniform(batch, low=0.06, high=0.2),
+            ],
+            1,
+        )
         shape = self._uniform(batch, 2, low=0.25, high=1.0)
         tilt = rotation_about(self._unit(batch), 0.5 * self._normal(batch))
         vertices = superquadrics(size, shape) @ tilt.transpose(1, 2)
@@ -237,20 +245,18 @@ class HandScenes:
         """Return something of 2 to 9 cm near the hand; not where it would touch the hand."""
         batch = len(place)
         size = self._uniform(batch, 3, low=0.015, high=0.09)
-        vertices = self._turned(
-            superquadrics(size, self._uniform(batch, 2, low=0.2, high=1.0))
-        )
+        vertices = self._turned(superquadrics(size, self._uniform(batch, 2, low=0.2, high=1.0)))
         away = self._uniform(batch, 1, low=0.07, high=0.2)
         centre = place + self._unit(batch) * away
         vertices = vertices + centre[:, None]
         # Free of the hand, and not before it as the camera sees it.
         gap = torch.cdist(joints, vertices).amin((1, 2))
         inside = (joints - centre[:, None]).norm(dim=-1).amin(1) < size.amax(1) + 0.012
-        before = (vertices[..., 2].amin(1) < joints[..., 2].amin(1) - 0.01)
+        before = vertices[..., 2].amin(1) < joints[..., 2].amin(1) - 0.01
         return vertices, (gap > 0.018) & ~inside & ~before
 
     def _held(self, joints: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a cylinder, ball or box in the hand's grasp, as thick as the fingers leave room."""
+        """Return a cylinder, ball or box in the grasp, as thick as the fingers leave room."""
         batch = len(joints)
         knuckles, wrist = joints[:, 2:6], joints[:, 0]
         tips = joints[:, [11, 14, 17, 20]]
@@ -263,8 +269,9 @@ class HandScenes:
         along = (relative * across[:, None]).sum(-1, keepdim=True)
         distance = (relative - along * across[:, None]).norm(dim=-1).amin(1)
         radius = (distance - 0.008).clamp(max=0.05)
-        length = torch.where(self._uniform(batch) < 0.4, radius,
-                             self._uniform(batch, low=0.03, high=0.13))
+        length = torch.where(
+            self._uniform(batch) < 0.4, radius, self._uniform(batch, low=0.03, high=0.13)
+        )
         size = torch.stack([radius, radius, length], 1).clamp(min=1e-3)
         around = torch.where(self._uniform(batch) < 0.7, 1.0, self._uniform(batch, low=0.2))
         ends = self._uniform(batch, low=0.15, high=1.0)
@@ -283,10 +290,14 @@ class HandScenes:
         place = (self._uniform(batch, low=0.15, high=0.36) * size)[:, None, None]
         axis = torch.arange(size, device=self.device)
         row, column = axis[None, :, None], axis[None, None, :]
-        outside = torch.stack([
-            (row < place).expand_as(depth), (row > size - place).expand_as(depth),
-            (column < place).expand_as(depth), (column > size - place).expand_as(depth),
-        ])[side, torch.arange(batch, device=self.device)]
+        outside = torch.stack(
+            [
+                (row < place).expand_as(depth),
+                (row > size - place).expand_as(depth),
+                (column < place).expand_as(depth),
+                (column > size - place).expand_as(depth),
+            ]
+        )[side, torch.arange(batch, device=self.device)]
         return torch.where(outside & cut[:, None, None], 0.0, depth)
 
 
@@ -314,5 +325,3 @@ def reference_points(scene: Scene, cube_size: float, generator: torch.Generator)
     choice = torch.rand(batch, 1, generator=generator, device=device)
     found = torch.where(choice < 0.5, middle + normal(0.012), mass + normal(0.012))
     return torch.where(choice > 0.85, middle + normal(0.028), found)
-
-

@@ -2,10 +2,10 @@
 
 All functions take and return depth [B, rows, columns] in metres, 0 = no measurement, and draw from
 a generator on the same device.  Sources: Nguyen, Izadi and Lovell, "Modeling Kinect sensor noise",
-3DIMPVT 2012 (axial and lateral noise, grazing angles); Mallick, Das and Majumdar, "Characterizations
-of noise in Kinect depth images", IEEE Sensors 2014 (shadow, holes, quantisation); Keselman et al.,
-"Intel RealSense stereoscopic depth cameras", CVPRW 2017 (stereo error); Sarbolandi, Lefloch and
-Kolb, "Kinect range sensing", CVIU 2015 (flying pixels of time of flight).
+3DIMPVT 2012 (axial and lateral noise, grazing angles); Mallick, Das and Majumdar,
+"Characterizations of noise in Kinect depth images", IEEE Sensors 2014 (shadow, holes,
+quantisation); Keselman et al., "Intel RealSense stereoscopic depth cameras", CVPRW 2017 (stereo
+error); Sarbolandi, Lefloch and Kolb, "Kinect range sensing", CVIU 2015 (flying pixels of time of flight).
 """
 
 from __future__ import annotations
@@ -75,10 +75,13 @@ class SensorSettings:
         side = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
         return cls(
             jitter=draw(0, 0.8) * (light + stereo) + draw(0, 0.25) * flight,
-            axial=draw(0.0005, 0.003) * light + draw(0.001, 0.006) * stereo
+            axial=draw(0.0005, 0.003) * light
+            + draw(0.001, 0.006) * stereo
             + draw(0.0, 0.002) * flight,
             axial_floor=draw(0.0, 0.001) * (light + stereo) + draw(0.0005, 0.004) * flight,
-            bumps=draw(0.0, 0.003) * light + draw(0.002, 0.012) * stereo + draw(0.0, 0.002) * flight,
+            bumps=draw(0.0, 0.003) * light
+            + draw(0.002, 0.012) * stereo
+            + draw(0.0, 0.002) * flight,
             disparity_step=draw(0.0003, 0.003) * (light + stereo),
             baseline=side * (draw(0.02, 0.08) * light + draw(0.015, 0.06) * stereo),
             edge_loss=draw(0.0, 0.8) * light + draw(0.0, 0.4) * stereo + draw(0.0, 0.5) * flight,

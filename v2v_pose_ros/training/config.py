@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import yaml
 
 from v2v_pose_ros.networks.v2v import V2VConfig
 from v2v_pose_ros.skeletons import SKELETONS
@@ -105,9 +105,7 @@ class TrainConfig(_Section):
 
     def make_network(self) -> V2VConfig:
         """Return the network's configuration."""
-        return V2VConfig(
-            len(SKELETONS[self.skeleton]), self.network.channels, self.network.stem
-        )
+        return V2VConfig(len(SKELETONS[self.skeleton]), self.network.channels, self.network.stem)
 
 
 def load_config(path: Path) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""Batches for training: batch k of a seed is a function of (seed, k) alone, wherever it is made."""
+"""Batches for training: batch k of a seed is a function of (seed, k) alone."""
 
 from __future__ import annotations
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 import os
+from pathlib import Path
 import signal
 import time
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn, Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
@@ -27,7 +27,10 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
     """Return RMSProp as published (alpha 0.99, eps 1e-8) or AdamW."""
     if config.name == 'rmsprop':
         return torch.optim.RMSprop(
-            network.parameters(), config.learning_rate, alpha=0.99, eps=1e-8,
+            network.parameters(),
+            config.learning_rate,
+            alpha=0.99,
+            eps=1e-8,
             weight_decay=config.weight_decay,
         )
     return torch.optim.AdamW(
@@ -58,7 +61,7 @@ class Trainer:
         if config.network.published_initialisation:
             network.initialise_as_published()
         if config.channels_last:
-            network = network.to(memory_format=torch.channels_last_3d)
+            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.network = network.to(device)
         self.average: AveragedModel | None = None
         if config.optimiser.average:
@@ -175,8 +178,11 @@ class Trainer:
             rate = count * self.config.batch * self.world / (time.monotonic() - last)
             if self.rank == 0:
                 self.errors = self.validate(validation)
-                for key, value in {'loss': window / count, 'samples_per_second': rate,
-                                   **self.errors}.items():
+                for key, value in {
+                    'loss': window / count,
+                    'samples_per_second': rate,
+                    **self.errors,
+                }.items():
                     log.add_scalar(key, value, self.step)
                 print(
                     f'step {self.step}/{self.config.steps}  loss {window / count:.4f}  '
