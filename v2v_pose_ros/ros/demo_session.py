@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import qos_profile_sensor_data, QoSProfile
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.live import Live
@@ -78,6 +78,8 @@ def run(seconds: float) -> int:
             signal.signal(number, signal.SIG_IGN)
         children.stop()
         rclpy.try_shutdown()
+    if interrupted and watch.statistics.last is None:
+        raise KeyboardInterrupt  # there is nothing to tell yet
     report = watch.statistics.report()
     show(console, watch, report)
     if interrupted and seconds < math.inf:
@@ -197,7 +199,7 @@ class Watch:
         """
         self._images = {}
         self._node.create_subscription(
-            Image, 'depth/image_rect', self._on_image, qos_profile_sensor_data
+            Image, 'depth/image_rect', self._on_image, QoSProfile(depth=30)
         )
         deadline = time.monotonic() + seconds
         while self.picture is None and time.monotonic() < deadline:
@@ -222,7 +224,7 @@ class Watch:
             self.picture = depth(image), joints
 
     def _on_image(self, message: Image) -> None:
-        if self._images is not None and len(self._images) < 30:
+        if self._images is not None and len(self._images) < 90:
             self._images[nanoseconds(message)] = message
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

@@ -194,7 +194,7 @@ class SyntheticCamera(Node):
         self._infos = self.create_publisher(CameraInfo, 'depth/camera_info', qos)
         self._truths = self.create_publisher(SkeletonArray, '~/ground_truth', qos)
         self._period = 1 / parameters.rate
-        self._start = time.monotonic()
+        self._start: float | None = None  # the first tick
         self._tick = 0
         self._next = self._render(0)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -219,6 +219,8 @@ class SyntheticCamera(Node):
         self._images.publish(image)
         if self._truths.get_subscription_count():
             self._truths.publish(ground_truth_message(header, joints))
+        if self._start is None:
+            self._start = time.monotonic()
         tick = round((time.monotonic() - self._start) / self._period)
         if tick > self._tick + 1:
             self.get_logger().warning(

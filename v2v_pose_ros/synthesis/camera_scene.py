@@ -20,7 +20,7 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
 from v2v_pose_ros.synthesis.poses import PoseMotion, PoseSampler
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
-from v2v_pose_ros.synthesis.rasterizer import rasterize
+from v2v_pose_ros.synthesis.scanlines import scan
 
 Array = NDArray[np.float32]
 
@@ -57,6 +57,7 @@ class HandCameraScene:
         self.camera, self.seed = camera, seed
         generator = torch.Generator().manual_seed(seed)
         self._model = HandModel()
+        self._faces = self._model.faces.numpy()
         self._shape = _draw_shape(self._model.components, generator)
         self._motion = PoseMotion(PoseSampler(self._model, generator))
         self._phase = torch.rand(6, generator=generator).tolist()
@@ -67,12 +68,13 @@ class HandCameraScene:
     @torch.inference_mode()
     def frame(self, time: float) -> tuple[Array, Array]:
         """Return depth [rows, columns] and joints [21, 3] at a time in seconds from the start."""
-        mesh = self._model(self._shape, self._motion(max(time, 0.0)))
-        rotation, position = self.placement(time)
+        angles = self._motion(max(time, 0.0))
+        mesh = self._model(self._shape, angles)
+        rotation, position = self.placement(time, angles)
         vertices = mesh.vertices[0] @ rotation.T + position
         joints = (mesh.joints[0] @ rotation.T + position).numpy()
         rows, columns = self._window(vertices)
-        hand = self._render(vertices, mesh.faces, rows, columns)
+        hand = self._render(vertices, rows, columns)
         rng = np.random.default_rng([self.seed, round(max(time, 0.0) * 1e6)])
         depth = self._backgrounds[rng.integers(len(self._backgrounds))].copy()
         window = depth[rows, columns]
@@ -82,7 +84,7 @@ class HandCameraScene:
             self._noise.blend(window, hand, rng)
         return depth, joints
 
-    def placement(self, time: float) -> tuple[Tensor, Tensor]:
+    def placement(self, time: float, angles: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hand's rotation [3, 3] and its wrist's position [3] at a time."""
         camera = self.camera
 
@@ -94,12 +96,13 @@ class HandCameraScene:
         right = min(camera.cx, camera.width - 1 - camera.cx) / camera.fx * z - _REACH
         down = min(camera.cy, camera.height - 1 - camera.cy) / camera.fy * z - _REACH
         middle = torch.tensor([max(right, 0) * wave(0, 6.1), max(down, 0) * wave(1, 4.7), z])
-        # The fingers lean forward more than back: with the forearm nearer than the hand, nobody
-        # could tell where to look.
-        pitch = _TURN * (0.4 + 0.6 * wave(3, 7.1))
-        turns = torch.tensor([pitch, _TURN * wave(4, 9.7), 0.8 * _TURN * wave(5, 5.3)])
+        # The forearm comes from below and from behind the hand, as it does when somebody shows a
+        # hand to a camera; it turns about its own axis, and the wrist bends on top of that.
+        pitch = _TURN * (wave(3, 7.1) + 1) / 2
+        turns = torch.tensor([pitch, _TURN * wave(4, 9.7), 0.7 * _TURN * wave(5, 5.3)])
         about_x, about_y, about_z = rotation_about(torch.eye(3), turns)
-        rotation = about_z @ about_y @ about_x @ torch.tensor(_RAISED)
+        raised = about_z @ about_x @ about_y @ torch.tensor(_RAISED)
+        rotation = raised @ _forearm_to_hand(angles)
         return rotation, middle - rotation @ torch.tensor(_MIDDLE)
 
     def _window(self, vertices: Tensor) -> tuple[slice, slice]:
@@ -111,13 +114,18 @@ class HandCameraScene:
         rows = slice(max(int(low[1]) - 2, 0), min(int(high[1]) + 3, camera.height))
         return rows, columns
 
-    def _render(self, vertices: Tensor, faces: Tensor, rows: slice, columns: slice) -> Array:
+    def _render(self, vertices: Tensor, rows: slice, columns: slice) -> Array:
         camera = self.camera
-        intrinsics = torch.tensor(
-            [[camera.fx, camera.fy, camera.cx - columns.start, camera.cy - rows.start]]
-        )
+        intrinsics = camera.fx, camera.fy, camera.cx - columns.start, camera.cy - rows.start
         size = rows.stop - rows.start, columns.stop - columns.start
-        return rasterize(vertices[None], faces, intrinsics, size)[0].numpy()
+        return scan(vertices.numpy(), self._faces, intrinsics, size)
+
+
+def _forearm_to_hand(angles: Tensor) -> Tensor:
+    """Return the rotation [3, 3] of the hand against the forearm for joint angles [1, 22]."""
+    flexion, deviation = angles[0, :2]
+    x_axis, _, z_axis = torch.eye(3)
+    return rotation_about(z_axis, flexion) @ rotation_about(x_axis, -deviation)
 
 
 SHADOW = 40  # pixels: the widest shadow beside the hand
@@ -225,9 +233,9 @@ def person(camera: Camera) -> Array:
     count = bodies[0].shape[0]
     single = superquadric_faces()
     faces = torch.cat([single + k * count for k in range(len(bodies))])
-    intrinsics = torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]])
+    intrinsics = camera.fx, camera.fy, camera.cx, camera.cy
     size = camera.height, camera.width
-    body = rasterize(torch.cat(bodies)[None], faces, intrinsics, size)[0].numpy()
+    body = scan(torch.cat(bodies).numpy(), faces.numpy(), intrinsics, size)
     column = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
     # The plane z = 1.75 + 0.25 x, along the ray x = column * z.
     wall = np.broadcast_to(1.75 / (1 - 0.25 * column), size)
