@@ -17,6 +17,7 @@ Two conventions place a joint among the heatmap's cells (index coordinate u, cel
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 import math
 from typing import Literal
 
@@ -206,7 +207,11 @@ class VoxelCodec:
     def _argmax(self, heatmaps: Tensor) -> Tensor:
         """Return the index x, y, z [B, J, 3] of the highest cell."""
         size = self.output_size
-        flat = heatmaps.flatten(2).argmax(-1)
+        volumes = heatmaps.flatten(2)
+        if heatmaps.is_cpu:  # NumPy's is several times faster on one core
+            flat = torch.from_numpy(volumes.detach().numpy().argmax(-1))
+        else:
+            flat = volumes.argmax(-1)
         index = torch.stack([flat % size, flat // size % size, flat // size**2], -1)
         return index.to(heatmaps.dtype)
 
@@ -256,30 +261,30 @@ class VoxelCodec:
 
     def _covariance(self, heatmaps: Tensor) -> Tensor:
         """Return the covariance [B, J, 3, 3] in squared cells, the target's blur removed."""
-        floor = _NOISE_FLOOR * heatmaps.amax((2, 3, 4), keepdim=True).clamp(min=1e-12)
-        weight = torch.where(heatmaps >= floor, heatmaps, 0.0)
-        weight = weight / weight.sum((2, 3, 4), keepdim=True).clamp(min=1e-12)
-        axis = torch.arange(self.output_size, device=heatmaps.device, dtype=heatmaps.dtype)
-        planes = (weight.sum(2), weight.sum(3), weight.sum(4))  # [B, J, yx], [zx], [zy]
-        x, y, z = planes[0].sum(2), planes[0].sum(3), planes[1].sum(3)
-        mean = torch.stack([(profile * axis).sum(-1) for profile in (x, y, z)], -1)
-        dx, dy, dz = ((axis - mean[..., k, None]) for k in range(3))
-        covariance = torch.empty(*mean.shape, 3, device=mean.device, dtype=mean.dtype)
-        for k, (profile, delta) in enumerate(((x, dx), (y, dy), (z, dz))):
-            covariance[..., k, k] = (profile * delta**2).sum(-1)
-        pairs = ((0, 1, planes[0], dy, dx), (0, 2, planes[1], dz, dx), (1, 2, planes[2], dz, dy))
-        for i, j, plane, rows, columns in pairs:
-            value = torch.einsum('bjrc,bjr,bjc->bj', plane, rows, columns)
-            covariance[..., i, j] = covariance[..., j, i] = value
+        size, volumes = self.output_size, heatmaps.flatten(0, 1).flatten(1)
+        floor = _NOISE_FLOOR * volumes.amax(1, keepdim=True).clamp(min=1e-12)
+        # Few cells are above the floor; everything else works on their list.
+        volume, cell = (volumes >= floor).nonzero(as_tuple=True)
+        weight = volumes[volume, cell]
+        place = torch.stack([cell % size, cell // size % size, cell // size**2], 1)
+        moments = torch.cat([torch.ones_like(weight)[:, None], place.to(weight.dtype)], 1)
+        total = weight.new_zeros(len(volumes), 4)
+        total.index_add_(0, volume, moments * weight[:, None])
+        mean = total[:, 1:] / total[:, :1].clamp(min=1e-12)
+        offset = place - mean[volume]
+        outer = (weight[:, None] * offset)[:, :, None] * offset[:, None]
+        covariance = weight.new_zeros(len(volumes), 3, 3).index_add_(0, volume, outer)
+        covariance = covariance / total[:, :1, None].clamp(min=1e-12)
         # The cut at the noise floor takes a little of the target's own variance away: exactly the
         # part of a chi distribution beyond it, with three degrees of freedom.
         values, vectors = torch.linalg.eigh(covariance.double())
-        values = (values - self.sigma**2 * _truncated_variance(_NOISE_FLOOR)).clamp(
-            _VARIANCE_FLOOR
-        )
-        return (vectors * values[..., None, :] @ vectors.transpose(-1, -2)).to(heatmaps.dtype)
+        blur = self.sigma**2 * _truncated_variance(_NOISE_FLOOR)
+        values = (values - blur).clamp(_VARIANCE_FLOOR)
+        clean = vectors * values[:, None] @ vectors.transpose(1, 2)
+        return clean.to(heatmaps.dtype).unflatten(0, heatmaps.shape[:2])
 
 
+@cache
 def _truncated_variance(floor: float) -> float:
     """Return a unit 3D Gaussian's variance per axis where its density exceeds floor x maximum."""
     radius = math.sqrt(-2 * math.log(floor))
