@@ -17,7 +17,7 @@ import pytest
 
 from v2v_pose_ros.models import find_model, ModelError
 from v2v_pose_ros.ros import demo
-from v2v_pose_ros.ros.demo_session import free_domain
+from v2v_pose_ros.ros.demo_session import DemoFailed, free_domain
 from v2v_pose_ros.ros.processes import ChildDied, Children
 
 PATIENCE = 180.0  # seconds: the network is compiled at its first start
@@ -175,10 +175,10 @@ def test_a_child_that_dies_early_says_why(tmp_path):
     children = Children(tmp_path)
     command = (sys.executable, '-c', 'print("first"); raise SystemExit("no camera here")')
     children.start('camera', command, os.environ)
-    wait_until(lambda: 'no camera here' in children.last_lines('camera'))
-    children.stop()
+    wait_until(lambda: not children.alive('camera'))
     with pytest.raises(ChildDied, match=r'camera ended with status 1:\n  first\n  no camera'):
         children.check()
+    children.stop()
 
 
 def test_a_child_that_ignores_requests_is_killed_with_its_children(tmp_path):
@@ -206,6 +206,8 @@ def test_a_child_that_ignores_requests_is_killed_with_its_children(tmp_path):
 
 
 def test_a_domain_in_use_is_not_free():
+    taken = free_domain()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(('', 7400 + 250 * 77))
-        assert free_domain([77, 78]) == 78
+        other.bind(('', 7400 + 250 * taken))
+        with pytest.raises(DemoFailed, match='ROS domains'):
+            free_domain([taken])

@@ -54,6 +54,10 @@ class Children:
                 how = f'status {status}' if status >= 0 else signal.Signals(-status).name
                 raise ChildDied(f'{name} ended with {how}:\n{self.last_lines(name)}')
 
+    def alive(self, name: str) -> bool:
+        """Tell whether a child still runs."""
+        return self._running[name].poll() is None
+
     def last_lines(self, name: str, count: int = 12) -> str:
         """Return the end of a child's output, indented."""
         lines = self._log(name).read_text(errors='replace').splitlines()[-count:]
