@@ -135,8 +135,8 @@ def test_every_frame_reaches_a_best_effort_subscriber(listener, start):
     listener.listen(qos_profile_sensor_data)
     start()
     end = time.monotonic() + PATIENCE
-    while not complete_window(listener, 60):  # the test's own machine may be busy at first
-        assert time.monotonic() < end, 'two seconds never passed without a lost frame'
+    while not complete_window(listener, 30):  # the test's own machine may be busy at first
+        assert time.monotonic() < end, 'a second never passed without a lost frame'
         listener.receive(len(listener.images) + 10)
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import sys
+import threading
 
 SUBJECTS = ('hand',)
 MODULES = {
@@ -48,8 +49,16 @@ def subject(environment: Mapping[str, str]) -> str:
     return name
 
 
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+def interruption() -> threading.Event:
+    """Return what Ctrl-C and requests to end set from now on.
+
+    An exception raised by a signal can come in the middle of anything, and be swallowed there; so
+    whoever takes long looks at the event now and then.
+    """
+    event = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: event.set())
+    return event
 
 
 def main() -> int:
@@ -60,16 +69,11 @@ def main() -> int:
     except UsageError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 2
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
-        # Imported here: it takes a moment, in which Ctrl-C is welcome, too.
-        from v2v_pose_ros.ros.demo_session import run
+    interrupted = interruption()
+    # Imported here: it takes a moment, in which Ctrl-C is heard already.
+    from v2v_pose_ros.ros.demo_session import run
 
-        return run(seconds)
-    except KeyboardInterrupt:
-        print('demo: interrupted', file=sys.stderr)
-        return 130
+    return run(seconds, interrupted)
 
 
 if __name__ == '__main__':

@@ -179,8 +179,8 @@ def summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ('frames sent, received', f'{sent}, {received} ({lost})'),
         ('poses published', f'{report["poses_published"]}'),
         ('rate', _figure(report['rate_hz'], 'Hz')),
-        ('latency, median', _figure(latency['p50'], 'ms')),
-        ('latency, 99 of 100', _figure(latency['p99'], 'ms')),
+        ('median latency', _figure(latency['p50'], 'ms')),
+        ('latency, 99th percentile', _figure(latency['p99'], 'ms')),
         ('mean joint error', _figure(report['mean_error_mm'], 'mm')),
     ]
 

@@ -8,9 +8,9 @@ import math
 import os
 from pathlib import Path
 import random
-import signal
 import socket
 import sys
+from threading import Event
 import time
 from typing import Any
 
@@ -45,15 +45,14 @@ class DemoFailed(RuntimeError):
     """The demo cannot go on; the text says why."""
 
 
-def run(seconds: float) -> int:
+def run(seconds: float, interrupted: Event) -> int:
     """Count poses for some seconds (infinity: until interrupted); return the exit status."""
     RESULTS.mkdir(exist_ok=True)
     for stale in ('report.json', 'skeleton.png'):
         (RESULTS / stale).unlink(missing_ok=True)
     console, children = Console(), Children(RESULTS)
-    domain = free_domain()
-    interrupted = False
     try:
+        domain = free_domain()
         # The demo joins first, so that no other run takes the domain for free meanwhile.
         rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
         watch = Watch()
@@ -63,31 +62,28 @@ def run(seconds: float) -> int:
         environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
         for name, module in MODULES.items():
             children.start(name, (sys.executable, '-m', module), environment)
-        try:
-            observe(watch, children, console, seconds)
-        except KeyboardInterrupt:
-            interrupted = True
-        if watch.statistics.has_pose:
+        observe(watch, children, console, seconds, interrupted)
+        if watch.statistics.last is not None:
             watch.see_picture(_PICTURE)
     except (ChildDied, DemoFailed) as error:
         console.print(Text(str(error)), style='red', soft_wrap=True)
         return 1
     finally:
-        # Once the children are being stopped, another Ctrl-C must not leave them behind.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         children.stop()
         rclpy.try_shutdown()
-    if interrupted and watch.statistics.last is None:
-        raise KeyboardInterrupt  # there is nothing to tell yet
+    if interrupted.is_set() and watch.statistics.last is None:
+        console.print('interrupted before anything was counted')
+        return 130
     report = watch.statistics.report()
     show(console, watch, report)
-    if interrupted and seconds < math.inf:
+    if interrupted.is_set() and seconds < math.inf:
         return 130
     return 0 if report['poses_published'] else 1
 
 
-def observe(watch: Watch, children: Children, console: Console, seconds: float) -> None:
+def observe(
+    watch: Watch, children: Children, console: Console, seconds: float, interrupted: Event
+) -> None:
     """Wait for the first pose, then count; show the state meanwhile.
 
     Raises ChildDied when the camera or the node ends, and DemoFailed when no pose comes.
@@ -95,7 +91,7 @@ def observe(watch: Watch, children: Children, console: Console, seconds: float) 
     display = Display(console, watch.statistics)
     begun = time.monotonic()
     with display:
-        while watch.statistics.seconds < seconds:
+        while watch.statistics.seconds < seconds and not interrupted.is_set():
             watch.spin(0.1)
             children.check()
             if not watch.statistics.has_pose and time.monotonic() - begun > LOADING:
