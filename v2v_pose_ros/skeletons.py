@@ -141,6 +141,42 @@ JOINT_ORDERS: dict[str, tuple[str, ...]] = {
 """The same 21 hand joints in other orders, by name of this package's joints."""
 
 
+def _icvl() -> Skeleton:
+    joints = [Joint('palm', None, 'palm', _FINGER_COLORS['wrist'])]
+    for finger in FINGERS:
+        for parent, part in (('palm', 'root'), ('root', 'mid'), ('mid', 'tip')):
+            above = parent if parent == 'palm' else f'{finger}_{parent}'
+            joints.append(Joint(f'{finger}_{part}', above, finger, _FINGER_COLORS[finger]))
+    return Skeleton('icvl', tuple(joints))
+
+
+def _nyu() -> Skeleton:
+    joints = []
+    for finger in ('pinky', 'ring', 'middle', 'index'):
+        color = _FINGER_COLORS[finger]
+        joints.append(Joint(f'{finger}_tip', f'{finger}_mid', finger, color))
+        joints.append(Joint(f'{finger}_mid', 'palm', finger, color))
+    for part, parent in (('tip', 'thumb_mid'), ('mid', 'thumb_root'), ('root', 'palm')):
+        joints.append(Joint(f'thumb_{part}', parent, 'thumb', _FINGER_COLORS['thumb']))
+    for name in ('wrist_back', 'wrist'):
+        joints.append(Joint(name, 'palm', 'wrist', _FINGER_COLORS['wrist']))
+    joints.append(Joint('palm', None, 'palm', _FINGER_COLORS['wrist']))
+    return Skeleton('nyu', tuple(joints))
+
+
+ICVL = _icvl()
+"""16 hand joints in the order of ICVL: the palm, then root, middle and tip of every finger."""
+
+NYU = _nyu()
+"""The 14 of NYU's 36 hand joints that are evaluated, in the order that result files have."""
+
+MSRA = Skeleton('msra', tuple(HAND.joints[HAND.index(name)] for name in JOINT_ORDERS['msra']))
+"""The hand's 21 joints in the order of MSRA."""
+
+DATASET_SKELETONS = {skeleton.name: skeleton for skeleton in (HAND, BODY, ICVL, NYU, MSRA)}
+"""Every joint set, those of the datasets included, by name."""
+
+
 def reorder(order: str) -> list[int]:
     """Return the indices that bring a hand's joints into another order.
 

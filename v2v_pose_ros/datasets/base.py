@@ -1,0 +1,224 @@
+"""The interface of all datasets: an index in, a depth frame out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.datasets.centres import read_centres
+from v2v_pose_ros.datasets.conventions import Convention, CONVENTIONS
+from v2v_pose_ros.datasets.depth_files import read_bin, read_png
+from v2v_pose_ros.datasets.tables import DatasetError
+
+Split = Literal['train', 'test']
+Form = Literal['auto', 'original', 'bin']
+
+
+@dataclass(frozen=True)
+class DepthFrame:
+    """One frame; positions are metres in the optical frame (x right, y down, z forward).
+
+    Attributes:
+        depth: [H, W] metres, 0 = no measurement.
+        camera: what took it.
+        joints: [J, 3] in the order of the dataset's skeleton, None where labels are not public.
+        reference: [3] the reference point of the centre file, None without one.
+        valid: whether the frame takes part: not marked invalid by the dataset or the centres.
+        name: the file below the dataset's folder, or the frame's number in it.
+    """
+
+    depth: FloatArray
+    camera: Camera
+    joints: FloatArray | None
+    reference: FloatArray | None
+    valid: bool
+    name: str
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the label files of a split say.
+
+    Attributes:
+        names: [N] the frames.
+        joints: [N, J, 3] metres in the optical frame, None where labels are not public.
+        valid: [N] which frames the dataset calls valid; None for all.
+    """
+
+    names: Sequence[str]
+    joints: NDArray[np.floating] | None
+    valid: NDArray[np.bool_] | None = None
+
+
+class DepthDataset(ABC):
+    """A split of a dataset: labels in memory, depth images read when they are asked for.
+
+    It can be pickled and shared by workers: it holds arrays and paths, no open file.  Frames are
+    those of the original split in its order, invalid ones included; `valid` tells which are.
+
+    Attributes:
+        convention: the dataset's joints, camera, units and axes.
+        root: its folder.
+        split: 'train' or 'test'.
+        joints: [N, J, 3] metres in the optical frame, or None.
+        references: [N, 3] reference points, NaN for invalid frames, or None.
+        valid: [N].
+    """
+
+    def __init__(
+        self, name: str, root: Path, split: Split, labels: Labels, centres: Path | None = None
+    ) -> None:
+        """Take over the labels of a split.
+
+        Args:
+            name: the dataset, one of CONVENTIONS.
+            root: its folder.
+            split: 'train' or 'test'.
+            labels: what the dataset's label files say.
+            centres: a centre file with a line for every frame.
+
+        Raises:
+            DatasetError: the centre file cannot be read or has another number of frames.
+        """
+        self.convention: Convention = CONVENTIONS[name]
+        self.root, self.split = root, split
+        # One array and not a list of strings: workers would copy every page of the latter.
+        self._names = np.array([name.encode() for name in labels.names], np.bytes_)
+        self.joints = None if labels.joints is None else labels.joints.astype(np.float32)
+        count = len(labels.names)
+        self.valid = np.ones(count, bool) if labels.valid is None else labels.valid
+        self.references: FloatArray | None = None
+        if centres is not None:
+            self.references, usable = read_centres(centres, self.convention)
+            if len(usable) != count:
+                raise DatasetError(
+                    f'{centres} has {len(usable):,} lines; {self.convention.title} {split} in '
+                    f'{root} has {count:,} frames'
+                )
+            self.valid = self.valid & usable
+
+    def __len__(self) -> int:
+        """Return the number of frames, invalid ones included."""
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[DepthFrame]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> DepthFrame:
+        """Read a frame.
+
+        An invalid frame whose depth image is missing has an empty one.
+
+        Raises:
+            IndexError: there is no such frame.
+            DatasetError: the depth image is missing or damaged.
+        """
+        index = range(len(self))[index]
+        valid = bool(self.valid[index])
+        try:
+            depth = self.read_depth(index)
+        except DatasetError:
+            if valid:
+                raise
+            depth = np.zeros((self.camera.height, self.camera.width), np.float32)
+        return DepthFrame(
+            depth,
+            self.camera,
+            None if self.joints is None else self.joints[index],
+            None if self.references is None or not valid else self.references[index],
+            valid,
+            self.frame_name(index),
+        )
+
+    @property
+    def camera(self) -> Camera:
+        """The camera of every frame."""
+        return self.convention.camera
+
+    @property
+    def valid_indices(self) -> NDArray[np.intp]:
+        """The frames that take part in training and evaluation."""
+        return np.flatnonzero(self.valid)
+
+    def frame_name(self, index: int) -> str:
+        """Return the name of a frame."""
+        return bytes(self._names[index]).decode()
+
+    @abstractmethod
+    def read_depth(self, index: int) -> FloatArray:
+        """Read the depth image [H, W] of a frame in metres; raise DatasetError."""
+
+
+class FileDataset(DepthDataset):
+    """A dataset with one depth image a file, in the original or the authors' .bin form."""
+
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        split: Split,
+        labels: Labels,
+        centres: Path | None = None,
+        form: Form = 'auto',
+    ) -> None:
+        """Take over the labels of a split; see DepthDataset.
+
+        Args:
+            name: the dataset, one of CONVENTIONS.
+            root: its folder.
+            split: 'train' or 'test'.
+            labels: what the dataset's label files say.
+            centres: a centre file with a line for every frame.
+            form: read 'original' files, the authors' 'bin' files, or the latter where they are.
+        """
+        if form not in get_args(Form):
+            raise DatasetError(f"form is {form!r}; 'auto', 'original' or 'bin' is meant")
+        super().__init__(name, root, split, labels, centres)
+        self.form = form
+
+    def read_depth(self, index: int) -> FloatArray:
+        """Read the depth image of a frame from its .bin file or else from the original one."""
+        source, converted = self.original_file(index), self.bin_file(index)
+        if self.form == 'bin' or (self.form == 'auto' and converted.is_file()):
+            return self.read_bin(converted)
+        return self.read_original(source)
+
+    def read_bin(self, path: Path) -> FloatArray:
+        """Read a file of the authors' form."""
+        return read_bin(path, self.camera.width, self.camera.height)
+
+    def read_original(self, path: Path) -> FloatArray:
+        """Read a file of the original form."""
+        return read_png(path, self.camera.width, self.camera.height)
+
+    def original_file(self, index: int) -> Path:
+        """Return the file of the dataset that holds a frame."""
+        return self.root / self.frame_name(index)
+
+    def bin_file(self, index: int) -> Path:
+        """Return where the authors' tools put the frame's .bin file: beside the original."""
+        return self.original_file(index).with_suffix('.bin')
+
+
+def check_split(split: str) -> None:
+    """Raise DatasetError for what is neither 'train' nor 'test'."""
+    if split not in get_args(Split):
+        raise DatasetError(f"split is {split!r}; 'train' or 'test' is meant")
+
+
+def check_count(what: str, found: int, expected: Sequence[int] | int) -> None:
+    """Raise DatasetError with both numbers where a dataset is not complete."""
+    wanted = [expected] if isinstance(expected, int) else list(expected)
+    if found not in wanted:
+        counts = ' or '.join(f'{count:,}' for count in wanted)
+        raise DatasetError(
+            f'{what} has {found:,} frames; {counts} are expected: the download is incomplete, or '
+            'pass check_counts=False to use a part of the dataset'
+        )

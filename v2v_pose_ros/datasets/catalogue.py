@@ -1,0 +1,45 @@
+"""Every dataset by the name that the command line and configurations use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from v2v_pose_ros.datasets.base import DepthDataset, Split
+from v2v_pose_ros.datasets.conventions import CONVENTIONS
+from v2v_pose_ros.datasets.hands2017 import Hands2017
+from v2v_pose_ros.datasets.icvl import Icvl
+from v2v_pose_ros.datasets.itop import Itop
+from v2v_pose_ros.datasets.msra import Msra
+from v2v_pose_ros.datasets.nyu import Nyu
+from v2v_pose_ros.datasets.tables import DatasetError
+
+
+def open_dataset(name: str, root: Path, split: Split, **options: Any) -> DepthDataset:
+    """Open a split of a dataset.
+
+    Args:
+        name: icvl, nyu, msra, hands2017, itop_front or itop_top.
+        root: its folder; see docs/datasets.md for what is in it.
+        split: 'train' or 'test'.
+        options: those of the reader: centres, form, check_counts; MSRA also test_subject.
+
+    Raises:
+        DatasetError: the dataset is unknown, or its files are not as expected.
+    """
+    if not root.is_dir():
+        raise DatasetError(f'there is no folder {root}; the dataset {name} is expected there')
+    match name:
+        case 'icvl':
+            return Icvl(root, split, **options)
+        case 'nyu':
+            return Nyu(root, split, **options)
+        case 'msra':
+            return Msra(root, split, **options)
+        case 'hands2017':
+            return Hands2017(root, split, **options)
+        case 'itop_front':
+            return Itop(root, split, 'front', **options)
+        case 'itop_top':
+            return Itop(root, split, 'top', **options)
+    raise DatasetError(f'there is no dataset {name!r}; known are {", ".join(CONVENTIONS)}')
