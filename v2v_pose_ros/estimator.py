@@ -25,6 +25,12 @@ from v2v_pose_ros.skeletons import Skeleton
 
 Handedness = Literal['right', 'left']
 
+MIN_CONFIDENCE = 0.5
+"""Mean confidence from which on a skeleton counts as found.
+
+The shipped hand model gives hands 0.7 to 0.9, and arms, trunks and walls less than 0.45.
+"""
+
 _FEW_POINTS = 50  # fewer than this in the cube are no subject
 _CANDIDATES = 6  # reference points tried at most where a subject is searched for
 _SURE = 0.7  # confidence at which the search ends
@@ -99,7 +105,7 @@ class PoseEstimator:
         handedness: Handedness = 'right',
         passes: int = 2,
         cube_size: float | None = None,
-        min_confidence: float = 0.0,
+        min_confidence: float = MIN_CONFIDENCE,
     ) -> None:
         """Put the parts together; see `load` for the usual way.
 
@@ -144,7 +150,7 @@ class PoseEstimator:
         handedness: Handedness = 'right',
         passes: int = 2,
         cube_size: float | None = None,
-        min_confidence: float = 0.0,
+        min_confidence: float = MIN_CONFIDENCE,
         refinement: str | None = None,
     ) -> PoseEstimator:
         """Load models by name or path and make them ready.
@@ -303,7 +309,7 @@ class Tracker:
     falls, the subject is searched for again in the same frame.
     """
 
-    def __init__(self, estimator: PoseEstimator, min_confidence: float = 0.35) -> None:
+    def __init__(self, estimator: PoseEstimator, min_confidence: float = MIN_CONFIDENCE) -> None:
         """Wrap an estimator; skeletons below the confidence are not followed."""
         self.estimator, self.min_confidence = estimator, min_confidence
         self._last: FloatArray | None = None

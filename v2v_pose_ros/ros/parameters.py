@@ -57,7 +57,7 @@ class NodeParameters:
     """All parameters of the node, checked. Lengths are metres, times seconds."""
 
     model: str = _parameter(
-        'hand',
+        'hand_lite',
         'Model file: a path, or the name of a shipped one (v2v-pose models lists them). Several, '
         'separated by commas, are averaged, which costs as much time as they are many.',
     )
@@ -111,7 +111,7 @@ class NodeParameters:
         'in every image, which takes longer.',
     )
     min_confidence: float = _parameter(
-        0.1,
+        0.5,
         'A skeleton whose mean joint confidence (0 to 1) is below this counts as not found.',
         live=True,
         span=(0.0, 1.0),

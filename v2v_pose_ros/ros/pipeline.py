@@ -50,6 +50,8 @@ class Pipeline:
     def __init__(self, parameters: NodeParameters) -> None:
         # Imported here, in the inference thread: PyTorch takes seconds, and the node can be
         # discovered and collect camera_info meanwhile.
+        import torch
+
         from v2v_pose_ros.estimator import PoseEstimator, Tracker
 
         self._estimator = PoseEstimator.load(
@@ -60,10 +62,14 @@ class Pipeline:
             handedness=parameters.handedness,
             passes=parameters.passes,
             cube_size=parameters.cube_size or None,
+            min_confidence=0.0,  # the node decides, live
         )
         self._tracker = Tracker(self._estimator) if parameters.tracking else None
         self.model_names = self._estimator.model_names
         self.runtime_name = self._estimator.runtime_name
+        if self.runtime_name.startswith('openvino'):
+            # What is left to torch is small; a second thread would only wait for the first.
+            torch.set_num_threads(1)
 
     def warm_up(self) -> None:
         """Run every network once."""
