@@ -1,6 +1,6 @@
 """Model files: weights in safetensors, with what they are in the metadata.
 
-A file holds the tensors of one network in half precision and a JSON document under the key
+A file holds the tensors of one network, most in half precision, and a JSON document under the key
 `v2v_pose`: skeleton, architecture, codec, training and measured errors, and a SHA-256 of the
 tensors.  Nothing is unpickled.  A model is named by its file's stem ("hand_lite") or by a path.
 """
@@ -21,7 +21,7 @@ from torch import nn, Tensor
 
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
-from v2v_pose_ros.skeletons import Skeleton, SKELETONS
+from v2v_pose_ros.skeletons import DATASET_SKELETONS, Skeleton
 from v2v_pose_ros.voxels import VoxelCodec
 
 _KEY = 'v2v_pose'
@@ -60,12 +60,12 @@ class ModelInfo:
 
     def get_skeleton(self) -> Skeleton:
         """Return the skeleton; raise ModelError for one this version does not know."""
-        if self.skeleton not in SKELETONS:
+        if self.skeleton not in DATASET_SKELETONS:
             raise ModelError(
                 f'model {self.name} has the skeleton {self.skeleton!r}; '
-                f'this version knows {", ".join(SKELETONS)}'
+                f'this version knows {", ".join(DATASET_SKELETONS)}'
             )
-        return SKELETONS[self.skeleton]
+        return DATASET_SKELETONS[self.skeleton]
 
     def make_network(self) -> nn.Module:
         """Return the untrained network."""
@@ -129,10 +129,12 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
-    """Write a network's weights in half precision with its metadata."""
+def save_model(
+    path: Path, network: nn.Module, info: ModelInfo, precision: torch.dtype = torch.float16
+) -> None:
+    """Write a network's weights with its metadata, in half precision unless told otherwise."""
     tensors = {
-        name: tensor.detach().cpu().half().contiguous()
+        name: tensor.detach().cpu().to(precision).contiguous()
         for name, tensor in network.state_dict().items()
         if not name.endswith('num_batches_tracked')
     }

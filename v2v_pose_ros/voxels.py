@@ -6,12 +6,15 @@ cells.  Along each axis, x = (p - (c - C / 2)) / C is 0 at the cube's low face a
 face, and intervals are half-open: voxel floor(G x) holds a point if 0 <= floor(G x) < G.  Volumes
 are [batch, channel, z, y, x]; points are x, y, z in metres in the optical frame.
 
-Two conventions place a joint among the heatmap's cells (index coordinate u, cell i centred on i):
+Three conventions place a joint among the heatmap's cells (index coordinate u, cell i is centred
+on i):
 
 * `cell_centre`: u = H x - 1/2, the geometric one and the default.
 * `lua`: the authors' code (V2V-PoseNet_RELEASE, src/util.lua) rounds a joint down to an input
   voxel before it halves it, u = floor(G x) / 2; on average u = (G x - 1/2) / 2.  It is for
   imported weights.
+* `lua_y_up`: the same for weights of data sets whose y axis points up.  Their kernels are mirrored
+  on import, so volumes are like all others, but y is rounded towards the other face.
 """
 
 from __future__ import annotations
@@ -19,14 +22,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 import math
-from typing import Literal
+from typing import get_args, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
-Convention = Literal['cell_centre', 'lua']
+Convention = Literal['cell_centre', 'lua', 'lua_y_up']
 Activation = Literal['identity', 'softmax']
 
 _WINDOW = 2  # cells on each side of the maximum that take part in sub-voxel decoding
@@ -82,8 +85,10 @@ class VoxelCodec:
             raise ValueError(f'input_size is {self.input_size}; an even number of voxels is meant')
         if not (math.isfinite(self.sigma) and self.sigma > 0):
             raise ValueError(f'sigma is {self.sigma}; a positive number of cells is meant')
-        if self.convention not in ('cell_centre', 'lua'):
-            raise ValueError(f"convention is {self.convention!r}; 'cell_centre' or 'lua' is meant")
+        if self.convention not in get_args(Convention):
+            raise ValueError(
+                f'convention is {self.convention!r}; one of {get_args(Convention)} is meant'
+            )
         if self.activation not in ('identity', 'softmax'):
             raise ValueError(
                 f"activation is {self.activation!r}; 'identity' or 'softmax' is meant"
@@ -141,17 +146,26 @@ class VoxelCodec:
     def to_cells(self, joints: Tensor, reference: Tensor) -> Tensor:
         """Return heatmap index coordinates [B, J, 3] of joints [B, J, 3] in metres."""
         x = (joints - reference[:, None]) / self.cube_size + 0.5
-        if self.convention == 'lua':
-            return (x * self.input_size).floor() / 2
-        return x * self.output_size - 0.5
+        if self.convention == 'cell_centre':
+            return x * self.output_size - 0.5
+        cells = (self._turn(x, 1) * self.input_size).floor() / 2
+        return self._turn(cells, self.output_size - 1)
 
     def to_metres(self, cells: Tensor, reference: Tensor) -> Tensor:
         """Return metres [B, J, 3] of index coordinates [B, J, 3]."""
-        if self.convention == 'lua':
-            x = (2 * cells + 0.5) / self.input_size
-        else:
+        if self.convention == 'cell_centre':
             x = (cells + 0.5) / self.output_size
+        else:
+            turned = self._turn(cells, self.output_size - 1)
+            x = self._turn((2 * turned + 0.5) / self.input_size, 1)
         return (x - 0.5) * self.cube_size + reference[:, None]
+
+    def _turn(self, coordinates: Tensor, last: float) -> Tensor:
+        """Count y [..., 3] from the far end of 0..last where the training's y axis pointed up."""
+        if self.convention != 'lua_y_up':
+            return coordinates
+        x, y, z = coordinates.unbind(-1)
+        return torch.stack([x, last - y, z], -1)
 
     def heatmaps(self, joints: Tensor, reference: Tensor) -> Tensor:
         """Return the target likelihoods of joints (equation 1).

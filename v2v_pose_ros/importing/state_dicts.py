@@ -1,0 +1,199 @@
+"""State dicts of PyTorch reimplementations in the manner of dragonbook/V2V-PoseNet-pytorch.
+
+Their volumes are [x][y][z]: the kernels' last three axes are reversed on the way in.  Only tensors
+are loaded.  What a pickle calls is looked at before anything is loaded, and everything but the
+building of tensors is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import io
+import pickle
+import pickletools
+import re
+from typing import Any
+import warnings
+import zipfile
+
+import torch
+from torch import Tensor
+
+from v2v_pose_ros.importing import ImportWeightsError
+
+MAX_OPERATIONS = 500_000
+"""Steps of a pickle; a checkpoint with the state of its optimiser has about ten thousand."""
+
+_CONTAINERS = ('model_state_dict', 'state_dict', 'model')
+_LEGACY_PICKLES = 5  # magic number, version, system, content, keys of the storages
+_ALLOWED = re.compile(
+    r'collections OrderedDict'
+    r'|torch\._utils _rebuild_(tensor|tensor_v2|parameter)'
+    r'|torch (\w+Storage|Size|device|float16|float32|float64|bfloat16|int64)'
+    r'|torch\.storage (Untyped|Typed)Storage'
+)
+
+_ENCODER_DECODER = {
+    'encoder_res1': 'encode1',
+    'encoder_res2': 'encode2',
+    'mid_res': 'middle',
+    'decoder_res2': 'decode2',
+    'decoder_upsample2': 'up2',
+    'decoder_res1': 'decode1',
+    'decoder_upsample1': 'up1',
+    'skip_res1': 'skip1',
+    'skip_res2': 'skip2',
+}
+
+
+def is_pytorch(data: bytes) -> bool:
+    """Tell whether bytes begin as files of torch.save do."""
+    return data.startswith((b'PK\x03\x04', b'\x80\x02'))
+
+
+def load_tensors(data: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint's state dict by the names in the file.
+
+    Raises:
+        ImportWeightsError: the file is no state dict, damaged, or calls for more than tensors.
+    """
+    for number, part in enumerate(_pickles(data)):
+        _check_pickle(part, number)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of formats that are deprecated, not wrong
+            content = torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, MemoryError, ValueError, KeyError) as error:
+        raise ImportWeightsError(f'PyTorch cannot load it: {_first_line(error)}') from error
+    except (EOFError, TypeError, IndexError, AttributeError, OSError, OverflowError) as error:
+        raise ImportWeightsError(
+            f'it is damaged ({type(error).__name__}: {_first_line(error)})'
+        ) from error
+    tensors = _find_state(content)
+    _check_storages(tensors, len(data))
+    return tensors
+
+
+def to_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors by the names of V2VPoseNet's state dict, volumes turned to [z][y][x].
+
+    Names that have no counterpart keep their name, to be reported.
+    """
+    state = {}
+    for name, tensor in tensors.items():
+        if name.endswith('num_batches_tracked'):
+            continue
+        kernel = tensor.dim() == 5
+        state[_rename(name)] = tensor.permute(0, 1, 4, 3, 2) if kernel else tensor
+    return state
+
+
+def _rename(name: str) -> str:
+    """Return our name of a dragonbook-style tensor; an unknown name as it is."""
+    root, _, rest = name.removeprefix('module.').partition('.')
+    if root == 'output_layer':
+        return f'head.{rest}'
+    block, _, rest = rest.partition('.')
+    rest = re.sub(r'^block\.', '', rest)
+    rest = re.sub(r'^res_branch\.', 'branch.', rest)
+    rest = re.sub(r'^skip_con\.', 'skip.', rest)
+    if root in ('front_layers', 'back_layers'):
+        return f'{root.removesuffix("_layers")}.{block}.{rest}'
+    if root == 'encoder_decoder' and block in _ENCODER_DECODER:
+        return f'encoder_decoder.{_ENCODER_DECODER[block]}.{rest}'
+    return name
+
+
+def _pickles(data: bytes) -> Iterator[bytes]:
+    """Yield bytes that begin with a pickle, for every pickle that loading would run."""
+    if data.startswith(b'PK'):
+        yield from _zipped_pickles(data)
+        return
+    stream = io.BytesIO(data)
+    for _ in range(_LEGACY_PICKLES):
+        start = stream.tell()
+        yield data[start:]
+        for _ in pickletools.genops(stream):
+            pass
+
+
+def _zipped_pickles(data: bytes) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+            if not stored or sum(entry.file_size for entry in entries) > len(data):
+                raise ImportWeightsError(
+                    'it is a zip archive with compressed or overlapping parts; torch.save makes '
+                    'none of these'
+                )
+            if any(entry.filename.endswith('/constants.pkl') for entry in entries):
+                raise ImportWeightsError(
+                    'it is a TorchScript program; save the state dict instead: '
+                    'torch.save(model.state_dict(), FILE)'
+                )
+            names = [entry.filename for entry in entries if entry.filename.endswith('.pkl')]
+            if len(names) != 1 or not names[0].endswith('/data.pkl'):
+                raise ImportWeightsError('it is a zip archive that torch.save did not make')
+            yield archive.read(names[0])
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+        raise ImportWeightsError(f'it is a damaged zip archive ({error})') from error
+
+
+def _check_pickle(data: bytes, number: int) -> None:
+    """Refuse a pickle that calls anything but the building of tensors; run nothing of it."""
+    try:
+        for step, (operation, argument, _) in enumerate(pickletools.genops(data)):
+            if step > MAX_OPERATIONS:
+                raise ImportWeightsError(f'its pickle has more than {MAX_OPERATIONS} steps')
+            if operation.name in ('GLOBAL', 'INST', 'STACK_GLOBAL'):
+                called = str(argument or 'something')
+                if operation.name != 'GLOBAL' or not _ALLOWED.fullmatch(called):
+                    raise ImportWeightsError(
+                        f'its pickle calls for {called.replace(" ", ".")[:120]!r}, which could '
+                        'run code: it is a whole pickled module, not a state dict; in the '
+                        'program that made it, save torch.save(model.state_dict(), FILE)'
+                    )
+    except (ValueError, IndexError, UnicodeDecodeError) as error:
+        if isinstance(error, ImportWeightsError):
+            raise
+        raise ImportWeightsError(f'its pickle (number {number}) is damaged: {error}') from error
+
+
+def _find_state(content: Any) -> dict[str, Tensor]:
+    """Return the state dict in a checkpoint: the checkpoint itself or one of its entries."""
+    if isinstance(content, dict):
+        for key in _CONTAINERS:
+            if isinstance(content.get(key), dict):
+                content = content[key]
+                break
+    if not isinstance(content, dict) or not content:
+        raise ImportWeightsError(
+            f'it holds {type(content).__name__}; a state dict or a checkpoint with the entry '
+            f'{_CONTAINERS[0]} is expected'
+        )
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ImportWeightsError(
+                f'its entry {str(name)[:80]!r} is {type(tensor).__name__}; a state dict has '
+                'tensors only'
+            )
+    return dict(content)
+
+
+def _check_storages(tensors: dict[str, Tensor], size: int) -> None:
+    """Refuse tensors that claim more numbers than the file has bytes."""
+    storages = {}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != 'cpu':
+            raise ImportWeightsError(f'{name} is no plain tensor')
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        if tensor.numel() * tensor.element_size() > storage.nbytes():
+            raise ImportWeightsError(f'{name} has more numbers than its storage')
+    if sum(storages.values()) > size:
+        raise ImportWeightsError('its tensors claim more numbers than the file holds')
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
