@@ -285,7 +285,7 @@ def test_missing_and_damaged_files_are_named(name, file, damage, tmp_path):
     if damage == 'missing':
         path.unlink()
     else:
-        new = {'empty': b'', 'cut': content[: len(content) // 3], 'text': b'not what it was\n'}
+        new = {'empty': b'', 'cut': content[: len(content) * 2 // 5], 'text': b'not what it was\n'}
         path.write_bytes(new[damage])
     options = {'test_subject': 0} if name == 'msra' else {}
     with pytest.raises(DatasetError) as refusal:

@@ -91,6 +91,47 @@ def make_parser() -> argparse.ArgumentParser:
     synth.add_argument('out', type=Path, metavar='OUT', help='a folder that is new or empty')
     synth.set_defaults(run=_synth)
 
+    evaluate = commands.add_parser('evaluate', help="score result files by the field's metrics")
+    evaluate.add_argument(
+        '--dataset',
+        required=True,
+        choices=('icvl', 'nyu', 'msra', 'hands2017', 'itop_front', 'itop_top'),
+    )
+    evaluate.add_argument('--ground-truth', required=True, type=Path, metavar='FILE')
+    evaluate.add_argument(
+        '--predictions',
+        required=True,
+        nargs='+',
+        type=Path,
+        metavar='FILE',
+        help='a result file for each method, a frame a line, or JSON as predict writes it',
+    )
+    evaluate.add_argument(
+        '--names', nargs='+', metavar='NAME', help='of the methods (default: their files)'
+    )
+    evaluate.add_argument(
+        '--format',
+        choices=('pixel', 'world'),
+        help='u v d or x y z (default: what the dataset is published in)',
+    )
+    evaluate.add_argument(
+        '--ground-truth-format', choices=('pixel', 'world'), help='where it is another one'
+    )
+    evaluate.add_argument('--json', action='store_true', help='millimetres and fractions')
+    evaluate.add_argument(
+        '--plot', type=Path, metavar='FILE', help='curves and bars as .pdf, .svg or .png'
+    )
+    evaluate.add_argument(
+        '--draw', type=Path, metavar='DIR', help='write pictures of skeletons, frame by frame'
+    )
+    evaluate.add_argument(
+        '--draw-count', type=int, default=8, metavar='N', help='how many (default: 8)'
+    )
+    evaluate.add_argument(
+        '--data', type=Path, metavar='DIR', help="the dataset's folder, to draw on depth images"
+    )
+    evaluate.set_defaults(run=_evaluate)
+
     train = commands.add_parser('train', help='train a network from one YAML file')
     train.add_argument('config', type=Path, metavar='CONFIG.yaml')
     train.add_argument(
@@ -277,6 +318,29 @@ def _synth(options: argparse.Namespace) -> None:
         raise CommandError(f'--count is {options.count}; at least one frame is needed')
     write_frames(options.out, options.count, options.seed)
     print(f'{options.count} frames in {options.out}')
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from v2v_pose_ros.evaluation.evaluate import evaluate
+    from v2v_pose_ros.evaluation.report import format_report, to_json
+
+    result = evaluate(
+        options.dataset,
+        options.ground_truth,
+        options.predictions,
+        options.names,
+        options.format,
+        options.ground_truth_format,
+    )
+    if options.plot:
+        from v2v_pose_ros.evaluation.plots import plot
+
+        plot(result, options.plot)
+    if options.draw:
+        from v2v_pose_ros.evaluation.drawings import draw_frames
+
+        draw_frames(result, options.draw, options.draw_count, options.data)
+    print(json.dumps(to_json(result), indent=1) if options.json else format_report(result))
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -79,7 +79,7 @@ def parse_table(
     """Read the lines of a file, the first of which has the number `first`; see read_table."""
     tokens = _split(lines[0]) if lines else []
     named = names == 'required' or (
-        names == 'optional' and bool(tokens) and _number(tokens[0]) is None
+        names == 'optional' and bool(tokens) and not is_number(tokens[0])
     )
     numbers, found = array('d'), []
     for number, line in enumerate(lines, start=first):
@@ -105,11 +105,13 @@ def _split(line: str) -> list[str]:
     return line.replace(',', ' ').split()
 
 
-def _number(token: str) -> float | None:
+def is_number(token: str) -> bool:
+    """Tell whether a word is a number, NaN and infinities included."""
     try:
-        return float(token)
+        float(token)
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _count(tokens: list[str], columns: int, named: bool) -> str:
@@ -121,10 +123,9 @@ def _count(tokens: list[str], columns: int, named: bool) -> str:
 
 def _refuse(path: Path, line: int, tokens: list[str]) -> NoReturn:
     for place, token in enumerate(tokens, start=1):
-        value = _number(token)
-        if value is None:
+        if not is_number(token):
             raise DatasetError(f'{path}:{line}: {token!r}, value {place}, is not a number')
-        if not math.isfinite(value):
+        if not math.isfinite(float(token)):
             raise DatasetError(
                 f'{path}:{line}: number {place} is {token}; every coordinate must be finite'
             )

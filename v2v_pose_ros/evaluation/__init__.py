@@ -1,0 +1,1 @@
+"""Evaluation: result files, the field's metrics, tables and figures."""
