@@ -93,7 +93,7 @@ def _arguments():
             'log_level',
             default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
-            description='What the node logs.',
+            description='What the node logs: this level and those above it.',
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""A stream of 640x480 depth images between two processes; ``send`` and ``receive`` are its ends."""
+"""A stream of 640x480 depth images; ``send`` and ``receive`` are its ends, two processes."""
 
 from array import array
 import sys

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 from rclpy.executors import SingleThreadedExecutor
-from ros_bench import camera_info, depth_image, PATIENCE, wait_until
+from ros_bench import camera_info, depth_image, wait_until
 from sensor_msgs.msg import CameraInfo, Image
 
 from v2v_pose_ros.msg import SkeletonArray
 
+PATIENCE = 90.0  # s; importing PyTorch alone takes 20 on a busy machine
 FAKE_NODE = Path(__file__).resolve().parents[1] / 'fake_estimator.py'
 
 

@@ -172,8 +172,12 @@ class PoseNode(Node):
             estimator = self._load(self._settings)
             estimator.warm_up()
         except Exception as error:
+            if not self.context.ok():
+                return
             self.get_logger().debug(traceback.format_exc())
             self.failed.set_result(f'the model cannot be used: {error}')
+            return
+        if not self.context.ok():  # interrupted meanwhile; not even the log works any more
             return
         names, runtime = ', '.join(estimator.model_names), estimator.runtime_name
         self.get_logger().info(f'ready: {names} on {runtime}')
@@ -286,16 +290,19 @@ def main(
     Returns the exit status of the process: 0 after an interruption, 1 when the model cannot be
     used, 2 for a parameter that cannot be.
     """
+    # rclpy shuts its context down on SIGINT, which ends the spinning below. Python's own exception
+    # would only strike the clean-up, as ros2 launch and the terminal both pass Ctrl-C on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         rclpy.init(args=args)
     except Exception as error:  # of rclpy's C part, and not of one class on all distributions
         print(f'{NODE_NAME}: {error}', file=sys.stderr)
         return 2
     logger = rclpy.logging.get_logger(NODE_NAME)
+    executor = SingleThreadedExecutor()
     node = None
     try:
         node = PoseNode(load)
-        executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin_until_future_complete(node.failed)
         if node.failed.done():
@@ -304,13 +311,16 @@ def main(
     except ParameterError as error:
         logger.fatal(f'parameter {error}')
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
+    except Exception:
+        # A shutdown in the middle of rclpy's work surfaces as errors of various kinds.
+        if rclpy.ok():
+            raise
     finally:
-        # ros2 launch and the terminal both pass Ctrl-C on; the second must not break the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.stop()
+        executor.shutdown()
         rclpy.try_shutdown()
     return 0
 

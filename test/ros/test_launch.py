@@ -1,0 +1,138 @@
+"""The launch file, run with stand-ins for the launch system, which has no wheels."""
+
+from pathlib import Path
+import runpy
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from v2v_pose_ros.ros.node import NODE_NAME
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / 'launch' / 'hand.launch.py'
+
+
+class Recorded:
+    """Remembers what it was made of, as launch actions and substitutions do."""
+
+    def __init__(self, *arguments, **options) -> None:
+        self.arguments = arguments
+        self.options = options
+
+
+class LaunchConfiguration(Recorded):
+    def perform(self, context):
+        return context[self.arguments[0]]
+
+
+def fake(names, **classes):
+    """Return a module with these classes; those without a definition only record."""
+    kinds = {name: type(name, (Recorded,), {}) for name in names.split()}
+    return SimpleNamespace(**kinds, **classes)
+
+
+@pytest.fixture
+def launch(monkeypatch):
+    """Return the description, its arguments by name, and a function that gives its nodes."""
+    modules = {
+        'launch': fake('LaunchDescription'),
+        'launch.actions': fake('DeclareLaunchArgument OpaqueFunction SetEnvironmentVariable'),
+        'launch.substitutions': fake(
+            'EnvironmentVariable PathJoinSubstitution',
+            LaunchConfiguration=LaunchConfiguration,
+        ),
+        'launch_ros': fake(''),
+        'launch_ros.actions': fake('Node'),
+        'launch_ros.parameter_descriptions': fake('ParameterValue'),
+        'launch_ros.substitutions': fake('FindPackageShare'),
+    }
+    for name, contents in modules.items():
+        module = ModuleType(name)
+        vars(module).update(vars(contents))
+        monkeypatch.setitem(sys.modules, name, module)
+    (entities,) = runpy.run_path(str(FILE))['generate_launch_description']().arguments
+    kinds = {}
+    for entity in entities:
+        kinds.setdefault(type(entity).__name__, []).append(entity)
+    arguments = {each.arguments[0]: each.options for each in kinds['DeclareLaunchArgument']}
+    defaults = {name: options['default_value'] for name, options in arguments.items()}
+    (late,) = kinds['OpaqueFunction']
+
+    def nodes(**chosen):
+        made = late.options['function']({**defaults, **chosen})
+        return {node.options['executable']: node.options for node in made}
+
+    return SimpleNamespace(
+        arguments=arguments, nodes=nodes, variables=kinds['SetEnvironmentVariable']
+    )
+
+
+def test_every_argument_is_described_and_has_a_default(launch):
+    wanted = {'depth_topic', 'camera_info_topic', 'synthetic_camera', 'model', 'device'}
+    wanted |= {'runtime', 'namespace', 'params_file', 'rviz', 'log_level'}
+    assert wanted <= set(launch.arguments)
+    for options in launch.arguments.values():
+        assert len(options['description']) > 20
+        if 'choices' in options:
+            assert options['default_value'] in options['choices']
+
+
+def test_camera_topics_are_remapped_to_the_drivers(launch):
+    node = launch.nodes(depth_topic='/cam/depth', camera_info_topic='/cam/info')['pose_node']
+    assert dict(node['remappings']) == {
+        'depth/image_rect': '/cam/depth',
+        'depth/camera_info': '/cam/info',
+    }
+    # Markers, TF and RViz look for the node under this name.
+    assert node['name'] == NODE_NAME
+
+
+def test_synthetic_camera_needs_no_remapping(launch):
+    nodes = launch.nodes(synthetic_camera='true', namespace='left')
+    assert set(nodes) == {'pose_node', 'synthetic_camera', 'rviz2'}
+    assert not nodes['pose_node']['remappings']
+    assert {node['namespace'] for node in nodes.values()} == {'left'}
+
+
+def test_parameter_file_decides_unless_an_argument_is_given(launch):
+    file, overrides = launch.nodes(params_file='/my.yaml')['pose_node']['parameters']
+    assert file == '/my.yaml'
+    assert set(overrides) == {'use_sim_time'}
+    _, overrides = launch.nodes(model='a', device='cpu')['pose_node']['parameters']
+    assert overrides['model'].arguments == ('a',)
+    assert set(overrides) == {'use_sim_time', 'model', 'device'}
+
+
+def test_rviz_is_optional_and_sees_the_topics_of_the_namespace(launch):
+    assert 'rviz2' not in launch.nodes(rviz='false')
+    remappings = dict(launch.nodes(depth_topic='/cam/depth')['rviz2']['remappings'])
+    assert remappings['/depth/image_rect'] == '/cam/depth'
+    assert remappings[f'/{NODE_NAME}/markers'] == f'{NODE_NAME}/markers'
+    shown = (ROOT / 'config' / 'hand.rviz').read_text()
+    for name in ('depth/image_rect', 'depth/camera_info', f'{NODE_NAME}/points'):
+        assert f'/{name}\n' in shown
+        assert f'/{name}' in remappings
+
+
+def test_log_level_is_of_the_node_in_its_namespace(launch):
+    node = launch.nodes(namespace='/robot/left', log_level='debug')['pose_node']
+    assert node['arguments'][-1] == f'robot.left.{NODE_NAME}:=debug'
+
+
+def test_fast_dds_profile_is_the_shipped_one_unless_the_user_has_one(launch):
+    names = {each.arguments[0] for each in launch.variables}
+    # Fast DDS 2 reads the second name, Fast DDS 3 the first.
+    assert names == {'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'}
+    for each in launch.variables:
+        value, looked_at = each.arguments[1], set()
+        while type(value).__name__ == 'EnvironmentVariable':
+            looked_at.add(value.arguments[0])
+            value = value.options['default_value']
+        assert looked_at == names
+        assert value.arguments[0][1:] == ['config', 'fastdds.xml']
+
+
+def test_files_that_are_named_exist():
+    for name in ('config/hand.yaml', 'config/hand.rviz', 'config/fastdds.xml'):
+        assert (ROOT / name).is_file()
