@@ -64,7 +64,7 @@ def _arguments():
         DeclareLaunchArgument(
             'runtime',
             default_value='',
-            choices=['', 'auto', 'torch', 'openvino'],
+            choices=['', 'auto', 'torch', 'openvino', 'onnx'],
             description='What executes the network. Empty: as in params_file.',
         ),
         DeclareLaunchArgument(

@@ -32,7 +32,7 @@ def _estimator_arguments(parser: argparse.ArgumentParser) -> None:
         help='a shipped model or a .safetensors file; give it several times for an ensemble',
     )
     group.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    group.add_argument('--runtime', default='auto', choices=('auto', 'torch', 'openvino'))
+    group.add_argument('--runtime', default='auto', choices=('auto', 'torch', 'openvino', 'onnx'))
     group.add_argument('--handedness', default='right', choices=('right', 'left'))
     group.add_argument(
         '--depth-range',
@@ -151,6 +151,14 @@ def make_parser() -> argparse.ArgumentParser:
             'import-weights', help='make a model file of weights trained elsewhere'
         )
     )
+
+    export = commands.add_parser('export', help='write a network for another runtime')
+    export.add_argument('model', metavar='MODEL', help='a shipped model or a .safetensors file')
+    export.add_argument('--format', required=True, choices=('onnx', 'openvino', 'tensorrt'))
+    export.add_argument(
+        'out', type=Path, metavar='OUT', help='a .onnx, .xml or .engine file; its card goes beside'
+    )
+    export.set_defaults(run=_export)
     return parser
 
 
@@ -373,6 +381,18 @@ def _import_weights(options: argparse.Namespace) -> None:
         f'{options.out}: {info.skeleton}, {network.config.joints} joints, cube '
         f'{info.codec["cube_size"]} m, convention {info.codec["convention"]}, '
         f'{info.training["volumes"]}'
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from v2v_pose_ros.exporting.export import export_model
+    from v2v_pose_ros.models import load_model
+
+    check = export_model(load_model(options.model), options.format, options.out)['check']
+    print(
+        f'{options.out}: the heatmaps differ from torch by {check["heatmap_difference"]:.1e}, the '
+        f'joints by {check["joint_difference_mm"]:.5f} mm; {options.out.name}.json says how to '
+        'use it'
     )
 
 

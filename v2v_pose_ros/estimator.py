@@ -159,7 +159,7 @@ class PoseEstimator:
             models: one model, or several for an ensemble.
             skeleton: refuse models of another skeleton.
             device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-            runtime: 'auto', 'torch' or 'openvino'.
+            runtime: 'auto', 'torch', 'openvino' or 'onnx'.
             depth_range: nearest and farthest depth in metres where a subject is looked for.
             handedness: which hand; a left hand is mirrored on its way through.
             passes: how often the network sees the frame; from the second time on the cube is

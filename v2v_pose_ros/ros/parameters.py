@@ -28,7 +28,7 @@ from rclpy.qos import (
 )
 
 QOS_PROFILES = ('sensor_data', 'default', 'system_default')
-RUNTIMES = ('auto', 'torch', 'openvino')
+RUNTIMES = ('auto', 'torch', 'openvino', 'onnx')
 HANDEDNESSES = ('right', 'left')
 
 _DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from v2v_pose_ros.models import Model
 
-RUNTIMES = ('auto', 'torch', 'openvino')
+RUNTIMES = ('auto', 'torch', 'openvino', 'onnx')
 
 
 class RuntimeUnavailableError(ValueError):
@@ -79,4 +79,15 @@ def make_runtime(model: Model, runtime: str = 'auto', device: str = 'auto') -> R
         if chosen.type != 'cpu':
             raise RuntimeUnavailableError('the runtime openvino runs on device cpu here')
         return OpenVINORuntime(model)
+    if runtime == 'onnx':
+        if not (find_spec('onnx') and find_spec('onnxruntime')):
+            raise RuntimeUnavailableError(
+                'the runtime onnx was asked for and its packages are not installed: '
+                "pip install 'v2v_pose_ros[onnx]'"
+            )
+        from v2v_pose_ros.runtimes.onnx_runtime import OnnxRuntime
+
+        if chosen.type != 'cpu':
+            raise RuntimeUnavailableError('the runtime onnx runs on device cpu here')
+        return OnnxRuntime(model)
     raise RuntimeUnavailableError(f'there is no runtime {runtime!r}; known: {", ".join(RUNTIMES)}')

@@ -1,0 +1,138 @@
+"""The formats of other runtimes: how a file is written, and how it is run to be checked.
+
+Every file takes 'grid' [batch, 1, G, G, G] and gives 'heatmaps' [batch, J, G/2, G/2, G/2] in
+float32, for any batch (TensorRT: up to MAX_BATCH).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from v2v_pose_ros.exporting import ExportError
+from v2v_pose_ros.models import Model
+from v2v_pose_ros.networks.v2v import V2VPoseNet
+
+MAX_BATCH = 16
+"""Grids at once that a TensorRT engine is planned for."""
+
+Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        suffix: of its files.
+        packages: Python packages that write and run it.
+        extra: what to install to have them.
+        write: writes a model to a file, texts along with it where the format has a place.
+        load: makes a file of it ready to run.
+    """
+
+    suffix: str
+    packages: tuple[str, ...]
+    extra: str
+    write: Callable[[Model, Path, dict[str, str]], None]
+    load: Callable[[Path], Network]
+
+
+def get_format(name: str) -> Format:
+    """Return a format; raise ExportError when it is unknown or its packages are missing."""
+    if name not in FORMATS:
+        raise ExportError(f'there is no format {name!r}; known: {", ".join(FORMATS)}')
+    chosen = FORMATS[name]
+    missing = [package for package in chosen.packages if not find_spec(package)]
+    if missing:
+        raise ExportError(
+            f'the format {name} needs {" and ".join(missing)}, which this Python lacks: '
+            f'{chosen.extra}'
+        )
+    return chosen
+
+
+def _parts(model: Model) -> tuple[V2VPoseNet, int]:
+    assert isinstance(model.network, V2VPoseNet)
+    return model.network, model.info.make_codec().input_size
+
+
+def _write_onnx(model: Model, path: Path, texts: dict[str, str]) -> None:
+    from v2v_pose_ros.runtimes.onnx_runtime import make_graph
+
+    path.write_bytes(make_graph(*_parts(model), texts).SerializeToString())
+
+
+def _load_onnx(path: Path) -> Network:
+    from v2v_pose_ros.runtimes.onnx_runtime import open_session
+
+    session = open_session(path)
+
+    def run(grids: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(['heatmaps'], {'grid': grids.numpy()})[0])
+
+    return run
+
+
+def _write_openvino(model: Model, path: Path, texts: dict[str, str]) -> None:
+    import openvino
+
+    from v2v_pose_ros.runtimes.openvino_runtime import make_graph
+
+    graph = make_graph(*_parts(model))
+    graph.inputs[0].get_tensor().set_names({'grid'})
+    graph.outputs[0].get_tensor().set_names({'heatmaps'})
+    graph.reshape([-1, *list(graph.inputs[0].get_shape())[1:]])
+    for key, text in texts.items():
+        graph.set_rt_info(text, [key])
+    openvino.save_model(graph, path, compress_to_fp16=False)
+
+
+def _load_openvino(path: Path) -> Network:
+    import openvino
+
+    options = {'INFERENCE_PRECISION_HINT': 'f32'}
+    compiled = openvino.Core().compile_model(path, 'CPU', options)
+
+    def run(grids: Tensor) -> Tensor:
+        return torch.from_numpy(np.array(compiled({'grid': grids.numpy()})['heatmaps']))
+
+    return run
+
+
+def _write_tensorrt(model: Model, path: Path, texts: dict[str, str]) -> None:
+    from v2v_pose_ros.exporting.tensorrt_engine import build
+    from v2v_pose_ros.runtimes.onnx_runtime import make_graph
+
+    network, size = _parts(model)
+    graph = make_graph(network, size, texts)
+    path.write_bytes(build(graph.SerializeToString(), size, MAX_BATCH))
+
+
+def _load_tensorrt(path: Path) -> Network:
+    from v2v_pose_ros.exporting.tensorrt_engine import load
+
+    return load(path.read_bytes())
+
+
+_ONNX_EXTRA = "pip install 'v2v_pose_ros[onnx]'"
+
+FORMATS = {
+    'onnx': Format('.onnx', ('onnx', 'onnxruntime'), _ONNX_EXTRA, _write_onnx, _load_onnx),
+    'openvino': Format(
+        '.xml', ('openvino',), 'pip install openvino', _write_openvino, _load_openvino
+    ),
+    'tensorrt': Format(
+        '.engine',
+        ('tensorrt', 'onnx', 'onnxruntime'),
+        f'on a machine with an NVIDIA GPU, pip install tensorrt and {_ONNX_EXTRA}',
+        _write_tensorrt,
+        _load_tensorrt,
+    ),
+}
