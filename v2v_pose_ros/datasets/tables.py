@@ -33,7 +33,7 @@ def read_lines(path: Path, what: str) -> list[str]:
         DatasetError: there is no such file, it cannot be read, or it is empty.
     """
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
     except FileNotFoundError:
         raise DatasetError(f'there is no file {path}; {what} is expected there') from None
     except (OSError, UnicodeDecodeError) as error:

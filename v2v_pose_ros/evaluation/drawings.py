@@ -107,7 +107,7 @@ def frame_figure(evaluation: Evaluation, index: int, frame: DepthFrame | None) -
         axes = figure.add_subplot(rows, len(columns), place, projection='3d')
         draw_in_3d(axes, joints, skeleton, below)
         if frame is None:
-            axes.set_title(title, fontsize=9)
+            axes.text2D(0.5, 1, title, ha='center', va='top', transform=axes.transAxes, size=9)
     return figure
 
 
