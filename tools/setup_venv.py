@@ -222,8 +222,11 @@ class SetUp:
             '# Run a command in the ROS environment: ros-env COMMAND ARGUMENT...',
             *(f'export {name}={shlex.quote(value)}' for name, value in variables.items()),
             f'export PATH={shlex.quote(str(self.venv / "bin"))}:"$PATH"',
-            f'[ -n "${{FASTDDS_DEFAULT_PROFILES_FILE:-}}" ] || [ ! -f {profiles} ] ||',
-            f'    export FASTDDS_DEFAULT_PROFILES_FILE={profiles}',
+            # Fast DDS 2 (Jazzy) knows only the second name, Fast DDS 3 the first.
+            'profiles="${FASTDDS_DEFAULT_PROFILES_FILE:-${FASTRTPS_DEFAULT_PROFILES_FILE:-}}"',
+            f'[ -n "$profiles" ] || [ ! -f {profiles} ] || profiles={profiles}',
+            '[ -z "$profiles" ] || export FASTDDS_DEFAULT_PROFILES_FILE="$profiles" \\',
+            '    FASTRTPS_DEFAULT_PROFILES_FILE="$profiles"',
             'exec "$@"',
         ]
         file = self.venv / 'bin' / 'ros-env'

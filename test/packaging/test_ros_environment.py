@@ -82,12 +82,16 @@ def test_the_exit_status_and_arguments_pass_through() -> None:
     not (REPOSITORY / 'config' / 'fastdds.xml').exists(), reason='there is no Fast DDS profile'
 )
 def test_the_fast_dds_profile_is_the_users_if_there_is_one() -> None:
-    def profile(**variables: str) -> str:
-        clean = {k: v for k, v in os.environ.items() if k != 'FASTDDS_DEFAULT_PROFILES_FILE'}
-        return subprocess.run(
-            [ROS_ENV, 'printenv', 'FASTDDS_DEFAULT_PROFILES_FILE'],
-            env={**clean, **variables}, check=True, capture_output=True, text=True,
-        ).stdout.strip()  # fmt: skip
+    names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
-    assert profile() == str(REPOSITORY / 'config' / 'fastdds.xml')
-    assert profile(FASTDDS_DEFAULT_PROFILES_FILE='/mine.xml') == '/mine.xml'
+    def profiles(**variables: str) -> list[str]:
+        clean = {k: v for k, v in os.environ.items() if k not in names}
+        return subprocess.run(
+            [ROS_ENV, 'printenv', *names],
+            env={**clean, **variables}, check=True, capture_output=True, text=True,
+        ).stdout.split()  # fmt: skip
+
+    # Fast DDS 2 reads the one name and Fast DDS 3 the other.
+    assert profiles() == 2 * [str(REPOSITORY / 'config' / 'fastdds.xml')]
+    for name in names:
+        assert profiles(**{name: '/mine.xml'}) == 2 * ['/mine.xml']

@@ -118,6 +118,6 @@ def test_changes_are_judged_together():
 )
 def test_subscriptions_keep_only_the_newest(profile, reliability):
     qos = subscription_qos(profile)
-    assert qos.depth == 1
+    assert qos.depth == 5
     assert qos.reliability == reliability
     assert qos.durability != DurabilityPolicy.TRANSIENT_LOCAL

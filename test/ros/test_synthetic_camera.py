@@ -130,7 +130,7 @@ def test_it_is_a_depth_camera_with_truth(listener, start):
 
 def test_every_frame_reaches_a_best_effort_subscriber(listener, start):
     """With the shipped Fast DDS profile, which `ros-env` and the launch file set."""
-    if not os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE'):
+    if not os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE'):
         pytest.skip('needs the shipped Fast DDS profile')
     listener.listen(qos_profile_sensor_data)
     start()

@@ -31,6 +31,8 @@ QOS_PROFILES = ('sensor_data', 'default', 'system_default')
 RUNTIMES = ('auto', 'torch', 'openvino', 'onnx')
 HANDEDNESSES = ('right', 'left')
 
+_QUEUE = 5  # images, as in the sensor data profile
+
 _DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')
 _SUBJECT = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 
@@ -196,15 +198,21 @@ def updated(parameters: NodeParameters, changes: Iterable[Parameter]) -> NodePar
 
 
 def subscription_qos(profile: str) -> QoSProfile:
-    """Return the quality of service of a subscription: depth 1, because the newest frame wins."""
+    """Return the quality of service of a subscription.
+
+    The newest frame wins in the node, which takes each as it comes; the middleware's queue only
+    bridges the moments in which a busy machine does not let the node run.
+    """
     if profile == 'default':
         return QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
+            history=HistoryPolicy.KEEP_LAST,
+            depth=_QUEUE,
+            reliability=ReliabilityPolicy.RELIABLE,
         )
     base = qos_profile_sensor_data if profile == 'sensor_data' else qos_profile_system_default
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=1,
+        depth=_QUEUE,
         reliability=base.reliability,
         durability=base.durability,
     )
