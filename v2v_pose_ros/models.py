@@ -91,8 +91,8 @@ def model_directories() -> list[Path]:
         from ament_index_python.packages import get_package_share_directory
 
         folders.append(Path(get_package_share_directory('v2v_pose_ros')) / 'models')
-    except (ImportError, LookupError):
-        pass  # without ROS, or not installed as a ROS package: the other folders serve
+    except (ImportError, LookupError, OSError):
+        pass  # no ROS, no ROS environment, or not installed in it: the other folders serve
     return [folder for folder in folders if folder.is_dir()]
 
 
