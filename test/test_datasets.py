@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.datasets import convert
@@ -132,6 +133,21 @@ def test_a_dataset_travels_to_a_worker(name, tmp_path):
     copy = pickle.loads(pickle.dumps(dataset))
     np.testing.assert_array_equal(copy[0].depth, first.depth)
     np.testing.assert_array_equal(copy.joints, dataset.joints)
+
+
+def test_several_workers_read_what_one_reads(tmp_path):
+    """HDF5 is the hard one: an open file must not be shared with forked processes."""
+    dataset = open_tiny('itop_front', tmp_path)
+    alone = [dataset[k].depth for k in range(3)]  # opens the file before the workers start
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=2,
+        collate_fn=lambda frame: frame.depth,
+        multiprocessing_context='fork',
+    )
+    for depth, expected in zip(loader, alone, strict=True):
+        np.testing.assert_array_equal(depth, expected)
 
 
 @pytest.mark.parametrize('name', MAKERS)

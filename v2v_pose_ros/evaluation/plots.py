@@ -41,7 +41,8 @@ def make_figure(evaluation: Evaluation) -> Figure:
     """Return the figure: curves on top, bars below, then curves over angles where there are."""
     angles = evaluation.angle_curves()
     rows = 3 if angles else 2
-    figure = Figure(figsize=(7.16, 2.75 * rows), layout='constrained')
+    legend = -(-len(evaluation.methods) // 2) if len(evaluation.methods) > 1 else 0
+    figure = Figure(figsize=(7.16, 2.65 * rows + 0.18 * legend), layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(rows, 2)
     left, right = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
@@ -133,7 +134,9 @@ def _bars(axes: Axes, names: list[str], values: list[np.ndarray]) -> None:
     places[-1] += 0.4  # the mean stands apart
     for index, heights in enumerate(values):
         shift = (index - (len(values) - 1) / 2) * width
-        axes.bar(places + shift, heights, width, color=COLORS[index % len(COLORS)], linewidth=0)
+        style = _line(index)
+        shade = 1.0 if style['linestyle'] == '-' else 0.45  # paler where lines are broken
+        axes.bar(places + shift, heights, width, color=style['color'], alpha=shade, linewidth=0)
     axes.set_xticks(places, [name.replace('_', ' ') for name in names])
     axes.tick_params(axis='x', rotation=45 if len(names) > 11 else 0, length=0)
     if len(names) > 11:
