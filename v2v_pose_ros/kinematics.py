@@ -95,7 +95,7 @@ def _plan(skeleton: Skeleton) -> tuple[tuple[int, int, int, int], ...]:
     return tuple(rows)
 
 
-def _area_vector(positions: NDArray[np.float64], polygon: list[int]) -> NDArray[np.float64]:
+def _area_vector(positions: NDArray[np.floating], polygon: list[int]) -> NDArray[np.floating]:
     """Return the normal [..., 3] of a polygon, as long as its area; it need not be flat.
 
     Unlike a fitted plane's, its sign is never ambiguous, and unlike a cross product of two edges,

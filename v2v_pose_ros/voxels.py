@@ -46,7 +46,8 @@ class Decoded:
         confidences: [B, J] in 0..1: the amplitude of the target Gaussian that fits the heatmap
             best at the decoded position.  Training makes a heatmap the posterior of the joint
             blurred by the target, so this is the expectation of exp(-d^2 / (2 sigma^2)),
-            d the distance of the joint from where it is reported: 1 when certain, small when spread.
+            d the distance of the joint from where it is reported: 1 when certain, small when it
+            may be in many places.
         covariances: [B, J, 3, 3] square metres: second moment of the heatmap about its own mean
             less the target's variance, cells under 5 % of the maximum left out.
     """

@@ -18,7 +18,7 @@ def fold_normalisation(network: nn.Module) -> nn.Module:
         for index in range(len(module) - 1):
             convolution, normalisation = module[index], module[index + 1]
             if isinstance(normalisation, nn.BatchNorm3d):
-                module[index] = fuse_conv_bn_eval(
+                module[index] = fuse_conv_bn_eval(  # type: ignore[type-var]
                     convolution,
                     normalisation,
                     transpose=isinstance(convolution, nn.ConvTranspose3d),

@@ -5,7 +5,8 @@ a generator on the same device.  Sources: Nguyen, Izadi and Lovell, "Modeling Ki
 3DIMPVT 2012 (axial and lateral noise, grazing angles); Mallick, Das and Majumdar,
 "Characterizations of noise in Kinect depth images", IEEE Sensors 2014 (shadow, holes,
 quantisation); Keselman et al., "Intel RealSense stereoscopic depth cameras", CVPRW 2017 (stereo
-error); Sarbolandi, Lefloch and Kolb, "Kinect range sensing", CVIU 2015 (flying pixels of time of flight).
+error); Sarbolandi, Lefloch and Kolb, "Kinect range sensing", CVIU 2015 (flying pixels of time of
+flight).
 """
 
 from __future__ import annotations
