@@ -53,15 +53,15 @@ def bone_orientations(
     The result is always finite and of unit length, with w >= 0. A joint that coincides with the
     one it points to, or that is not finite, keeps the orientation of its parent.
     """
-    positions = np.asarray(positions, np.float64)
-    x_axes, z_axes = np.empty_like(positions), np.empty_like(positions)
+    places: NDArray[np.float64] = np.asarray(positions, np.float64)
+    x_axes, z_axes = np.empty_like(places), np.empty_like(places)
     polygon = _NORMAL_POLYGON.get(skeleton.name)
-    normal = _area_vector(positions, skeleton.indices(polygon)) if polygon else None
+    normal = _area_vector(places, skeleton.indices(polygon)) if polygon else None
     if normal is not None and skeleton.name == 'hand' and handedness == 'left':
         normal = -normal
 
     for joint, parent, start, end in _plan(skeleton):
-        bone = positions[..., end, :] - positions[..., start, :]
+        bone = places[..., end, :] - places[..., start, :]
         if parent < 0:
             x_axes[..., joint, :] = _unit(bone, np.array([1.0, 0.0, 0.0]))
             z_axes[..., joint, :] = _perpendicular(normal, x_axes[..., joint, :])
@@ -95,7 +95,7 @@ def _plan(skeleton: Skeleton) -> tuple[tuple[int, int, int, int], ...]:
     return tuple(rows)
 
 
-def _area_vector(positions: NDArray[np.floating], polygon: list[int]) -> NDArray[np.floating]:
+def _area_vector(positions: NDArray[np.float64], polygon: list[int]) -> NDArray[np.float64]:
     """Return the normal [..., 3] of a polygon, as long as its area; it need not be flat.
 
     Unlike a fitted plane's, its sign is never ambiguous, and unlike a cross product of two edges,

@@ -6,10 +6,11 @@ nothing is traced, and it takes any number of grids at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import singledispatchmethod
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,7 +38,7 @@ class _Graph:
         self.weights: list[onnx.TensorProto] = []
         self._input_size = input_size
 
-    def add(self, operation: str, *inputs: str, **attributes: int | Sequence[int]) -> str:
+    def add(self, operation: str, *inputs: str, **attributes: Any) -> str:
         """Append an operation and return the name of its result."""
         result = f'{operation.lower()}_{len(self.nodes)}'
         self.nodes.append(helper.make_node(operation, inputs, [result], **attributes))
