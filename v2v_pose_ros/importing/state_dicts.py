@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import io
-import pickle
 import pickletools
 import re
 from typing import Any
@@ -57,21 +56,21 @@ def load_tensors(data: bytes) -> dict[str, Tensor]:
     Raises:
         ImportWeightsError: the file is no state dict, damaged, or calls for more than tensors.
     """
-    for number, part in enumerate(_pickles(data)):
-        _check_pickle(part, number)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of formats that are deprecated, not wrong
-            content = torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, MemoryError, ValueError, KeyError) as error:
-        raise ImportWeightsError(f'PyTorch cannot load it: {_first_line(error)}') from error
-    except (EOFError, TypeError, IndexError, AttributeError, OSError, OverflowError) as error:
-        raise ImportWeightsError(
-            f'it is damaged ({type(error).__name__}: {_first_line(error)})'
-        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of what is deprecated, not wrong
+        for number, part in enumerate(_pickles(data)):
+            _check_pickle(part, number)
+        content = _load(data)
     tensors = _find_state(content)
     _check_storages(tensors, len(data))
     return tensors
+
+
+def _load(data: bytes) -> Any:
+    try:
+        return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
+    except Exception as error:  # whatever PyTorch raises of a damaged file
+        raise ImportWeightsError(f'PyTorch cannot load it: {_first_line(error)}') from error
 
 
 def to_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -120,24 +119,32 @@ def _pickles(data: bytes) -> Iterator[bytes]:
 def _zipped_pickles(data: bytes) -> Iterator[bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-            if not stored or sum(entry.file_size for entry in entries) > len(data):
-                raise ImportWeightsError(
-                    'it is a zip archive with compressed or overlapping parts; torch.save makes '
-                    'none of these'
-                )
-            if any(entry.filename.endswith('/constants.pkl') for entry in entries):
-                raise ImportWeightsError(
-                    'it is a TorchScript program; save the state dict instead: '
-                    'torch.save(model.state_dict(), FILE)'
-                )
-            names = [entry.filename for entry in entries if entry.filename.endswith('.pkl')]
-            if len(names) != 1 or not names[0].endswith('/data.pkl'):
-                raise ImportWeightsError('it is a zip archive that torch.save did not make')
-            yield archive.read(names[0])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+            pickled = _read_only_pickle(archive, len(data))
+    except ImportWeightsError:
+        raise
+    except Exception as error:  # whatever zipfile raises of a damaged archive
         raise ImportWeightsError(f'it is a damaged zip archive ({error})') from error
+    yield pickled
+
+
+def _read_only_pickle(archive: zipfile.ZipFile, size: int) -> bytes:
+    """Return the one pickle of an archive of a number of bytes, made as torch.save does."""
+    entries = archive.infolist()
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > size:
+        raise ImportWeightsError(
+            'it is a zip archive with compressed or overlapping parts; torch.save makes none of '
+            'these'
+        )
+    if any(entry.filename.endswith('/constants.pkl') for entry in entries):
+        raise ImportWeightsError(
+            'it is a TorchScript program; save the state dict instead: '
+            'torch.save(model.state_dict(), FILE)'
+        )
+    names = [entry.filename for entry in entries if entry.filename.lower().endswith('.pkl')]
+    if len(names) != 1 or not names[0].endswith('/data.pkl'):
+        raise ImportWeightsError('it is a zip archive that torch.save did not make')
+    return archive.read(names[0])
 
 
 def _check_pickle(data: bytes, number: int) -> None:

@@ -8,7 +8,6 @@ cells of a heatmap (the codec's convention).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 import hashlib
 from pathlib import Path
 
@@ -113,7 +112,6 @@ def import_weights(
         },
         training={
             'imported_from': f'{path.name}, {found}, sha256 {hashlib.sha256(data).hexdigest()}',
-            'imported_on': date.today().isoformat(),
             'volumes': f'y {"up" if y_up else "down"}, kernels turned to y down, z, y, x',
         },
     )
