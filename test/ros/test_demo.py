@@ -15,7 +15,6 @@ import time
 import cv2
 import pytest
 
-from v2v_pose_ros.models import find_model, ModelError
 from v2v_pose_ros.ros import demo
 from v2v_pose_ros.ros.demo_session import DemoFailed, free_domain
 from v2v_pose_ros.ros.processes import ChildDied, Children
@@ -23,21 +22,10 @@ from v2v_pose_ros.ros.processes import ChildDied, Children
 PATIENCE = 180.0  # seconds: the network is compiled at its first start
 
 
-def shipped_model() -> bool:
-    try:
-        find_model('hand')
-    except ModelError:
-        return False
-    return True
-
-
-needs_model = pytest.mark.skipif(not shipped_model(), reason='the hand model is not there')
-
-
 PERFECT = """
 import sys
-from v2v_pose_ros.ros import demo
-demo.MODULES['pose_node'] = 'perfect_pose_node'
+from v2v_pose_ros.ros import demo, demo_session
+demo_session.MODULES['pose_node'] = 'perfect_pose_node'
 sys.exit(demo.main())
 """
 
@@ -94,7 +82,6 @@ def wait_for_line(process: subprocess.Popen, words: str) -> None:
     pytest.fail(f'the demo ended without {words!r}')
 
 
-@needs_model
 def test_the_demo_ends_with_a_report_and_a_picture(run, tmp_path):
     process = run(DEMO_SECONDS='3')
     output, _ = process.communicate(timeout=PATIENCE)
@@ -119,7 +106,7 @@ def test_the_demo_ends_with_a_report_and_a_picture(run, tmp_path):
     assert 0 < report['frames_received'] <= report['frames_sent'] + 20
     assert 0 < report['poses_published'] <= report['frames_received'] + 20
     assert 0 < report['latency_ms']['p50'] <= report['latency_ms']['p99']
-    assert 0 < report['mean_error_mm'] < 200
+    assert 0 < report['mean_error_mm'] < 30
     assert 'hand' in report['model']
     assert cv2.imread(str(tmp_path / 'demo' / 'skeleton.png')).shape == (560, 1500, 3)
     assert str(tmp_path / 'demo' / 'skeleton.png') in output

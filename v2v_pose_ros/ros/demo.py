@@ -14,10 +14,6 @@ import sys
 import threading
 
 SUBJECTS = ('hand',)
-MODULES = {
-    'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
-    'pose_node': 'v2v_pose_ros.ros.node',
-}
 
 
 class UsageError(ValueError):

@@ -29,13 +29,16 @@ from sensor_msgs.msg import CameraInfo, Image
 from v2v_pose_ros.camera import decode_depth
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import demo_report
-from v2v_pose_ros.ros.demo import MODULES
 from v2v_pose_ros.ros.demo_picture import draw
 from v2v_pose_ros.ros.demo_report import NodeState, RunStatistics
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.skeletons import HAND
 
 RESULTS = Path('demo')
+MODULES = {
+    'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
+    'pose_node': 'v2v_pose_ros.ros.node',
+}
 LOADING = 120.0  # seconds until the first pose has to be there
 _REFRESH, _LINE = 0.5, 2.0  # seconds between updates of the display, in a terminal and elsewhere
 _PICTURE = 3.0  # seconds to wait for an image with its pose
