@@ -142,6 +142,7 @@ def save_model(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
     save_file(tensors, part, metadata={_KEY: json.dumps(document, sort_keys=True)})
+    part.chmod(0o644)  # safetensors makes files for their owner alone
     part.replace(path)
 
 
