@@ -32,6 +32,7 @@ TOPICS = {
     'poses': (PoseArray, '/v2v_pose/poses'),
     'markers': (MarkerArray, '/v2v_pose/markers'),
     'points': (PointCloud2, '/v2v_pose/points'),
+    'overlay': (Image, '/v2v_pose/overlay'),
     'tf': (TFMessage, '/tf'),
     'diagnostics': (DiagnosticArray, '/diagnostics'),
     'log': (Log, '/rosout'),

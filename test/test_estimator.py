@@ -13,6 +13,7 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import bounding_box_middle, PoseEstimator, Tracker
 from v2v_pose_ros.frames import read_depth_png
 from v2v_pose_ros.models import Model, ModelError, ModelInfo
+from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.voxels import VoxelCodec
 
@@ -104,6 +105,21 @@ def test_the_grid_agrees_with_a_float64_computation_from_the_pixels(seed):
                     ] = True
     grid = network.grids[0][0, 0].numpy()
     assert np.array_equal(grid[~ambiguous], expected[~ambiguous])
+
+
+@pytest.mark.parametrize('handedness', ['right', 'left'])
+def test_refinement_moves_the_reference_point_by_what_the_network_says(handedness):
+    network = RefinementNet().eval()
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    network.head[-1].bias.data = torch.tensor([0.2, -0.1, 0.04])  # in half cube edges
+    info = ModelInfo('center', 'hand', {}, {'cube_size': 0.3}, kind='refinement')
+    run = estimator(Centroid(), refinement=Model(network, info, Path()), handedness=handedness)
+    reference = np.array([0.01, 0.02, 0.5], np.float32)
+    moved = run.refine(blob(0, 0, 0.5), CAMERA, reference) - reference
+    side = -1 if handedness == 'left' else 1
+    np.testing.assert_allclose(moved, [side * 0.03, -0.015, 0.006], atol=1e-6)
+    assert run(blob(0, 0, 0.5), CAMERA).skeletons
 
 
 def test_an_ensemble_averages_joints():

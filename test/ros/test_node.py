@@ -1,6 +1,7 @@
 """The node over real DDS, with an estimator that is faked: what comes out of what comes in."""
 
 from array import array
+import sys
 import threading
 import time
 
@@ -12,6 +13,7 @@ from rclpy.parameter import Parameter
 from ros_bench import camera_info, depth_image, FRAME, HEIGHT, wait_until, WIDTH
 from visualization_msgs.msg import Marker
 
+from v2v_pose_ros.ros import overlays
 from v2v_pose_ros.ros.node import PoseNode
 from v2v_pose_ros.ros.parameters import ParameterError
 from v2v_pose_ros.skeletons import HAND
@@ -51,6 +53,25 @@ def test_everything_comes_with_stamp_and_frame_of_the_image(bench):
     transforms = bench.receive('tf').transforms
     assert [each.header for each in transforms] == [image.header] * len(HAND)
     assert transforms[0].child_frame_id == 'hand/wrist'
+
+
+def test_the_overlay_is_the_image_in_colour_with_the_skeleton(bench):
+    bench.start(FakeEstimator, ('overlay',))
+    image = bench.show(depth_image(), camera_info())
+    overlay = bench.receive('overlay')
+    assert overlay.header == image.header
+    assert (overlay.width, overlay.height, overlay.encoding) == (WIDTH, HEIGHT, 'bgr8')
+    assert np.asarray(overlay.data).any()
+
+
+def test_without_cv_bridge_there_are_poses_and_one_warning(bench, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cv_bridge', None)
+    overlays._bridge.cache_clear()
+    bench.start(FakeEstimator, ('skeletons', 'overlay'))
+    line = bench.show_until_logged('cv_bridge', lambda: depth_image(), camera_info())
+    assert line.level == Log.WARN
+    image = bench.show(depth_image(), camera_info())
+    assert len(bench.receive_for('skeletons', image).skeletons) == 1
 
 
 def test_absent_subject_is_an_empty_array_and_one_removal_of_markers(bench):

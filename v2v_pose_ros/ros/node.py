@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
 import numpy as np
+from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.clock import Clock, ClockType
@@ -31,6 +32,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_ros import TransformBroadcaster
 from visualization_msgs.msg import MarkerArray
 
+from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
@@ -42,6 +44,7 @@ from v2v_pose_ros.ros.images import (
     NewestFrame,
     stamp_of,
 )
+from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
 from v2v_pose_ros.ros.parameters import (
     declare,
     NodeParameters,
@@ -94,6 +97,8 @@ class PoseNode(Node):
         self._poses = self.create_publisher(PoseArray, '~/poses', 1)
         self._markers = self.create_publisher(MarkerArray, '~/markers', 1)
         self._points = self.create_publisher(PointCloud2, '~/points', 1)
+        self._overlay = self.create_publisher(Image, '~/overlay', 1)
+        self._overlays_work = True
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
         self._transforms = TransformBroadcaster(self)
         qos = subscription_qos(self._settings.qos_profile)
@@ -211,9 +216,9 @@ class PoseNode(Node):
         estimate = estimator(depth, camera, (parameters.min_depth, parameters.max_depth))
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if _is_found(each, parameters)]
-        self._publish(
-            frame, messages.name_subjects(found, parameters.subject, parameters.handedness)
-        )
+        subjects = messages.name_subjects(found, parameters.subject, parameters.handedness)
+        self._publish(frame, subjects)
+        self._publish_overlay(frame, depth, camera, subjects)
 
     def _publish(self, frame: Frame, subjects: list[messages.Subject]) -> None:
         """Publish what was found in a frame, which may be nothing."""
@@ -251,6 +256,29 @@ class PoseNode(Node):
         if subjects:
             lifetime = self._settings.marker_lifetime
             self._markers.publish(messages.marker_array_message(header, subjects, lifetime))
+
+    def _publish_overlay(
+        self,
+        frame: Frame,
+        depth: NDArray[np.float32],
+        camera: Camera,
+        subjects: list[messages.Subject],
+    ) -> None:
+        if not self._overlays_work or not _wanted(self._overlay):
+            return
+        estimates = [subject.estimate for subject in subjects]
+        names = ', '.join(
+            f'{subject.identity} {np.mean(subject.estimate.confidences):.2f}'
+            for subject in subjects
+        )
+        try:
+            header = frame.image.header
+            picture = overlay_message(header, depth, camera, estimates, names or 'not found')
+        except OverlayUnavailable as error:
+            self._overlays_work = False
+            self.get_logger().warning(str(error))
+            return
+        self._overlay.publish(picture)
 
     def _count(self, frame: Frame, *, found: bool) -> None:
         latency = None
