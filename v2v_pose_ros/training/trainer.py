@@ -171,7 +171,7 @@ class Trainer:
         for batch in batches:
             window, count = window + self.train_step(batch), count + 1
             over = minutes is not None and time.monotonic() - began > 60 * minutes
-            done = self.step == self.config.steps or stopping or over
+            done = self.step == self.config.steps or self._agree(stopping or over)
             if not done and self.step % self.config.checkpoint_every:
                 continue
             self.seconds += time.monotonic() - last
@@ -198,6 +198,14 @@ class Trainer:
         log.close()
         signal.signal(signal.SIGTERM, previous)
         return self.step == self.config.steps
+
+    def _agree(self, stop: bool) -> bool:
+        """Return whether any process wants to stop: all do, or the others would wait for it."""
+        if self.world == 1:
+            return stop
+        wish = torch.tensor(float(stop), device=self.device)
+        distributed.all_reduce(wish, distributed.ReduceOp.MAX)
+        return bool(wish)
 
     def export(self) -> Path:
         """Write the model file with what was measured."""
