@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from v2v_pose_ros.models import load_model
+from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
 from v2v_pose_ros.training.data import SyntheticHands
 from v2v_pose_ros.training.losses import expected_cells, pose_loss
@@ -33,7 +34,7 @@ def test_shipped_configurations_are_valid(path):
     config = load_config(path)
     assert config.name == path.stem
     assert config.make_codec().cube_size > 0
-    assert config.make_network().joints == 21
+    assert config.make_network().joints == len(DATASET_SKELETONS[config.skeleton])
 
 
 @pytest.mark.parametrize(
@@ -148,5 +149,5 @@ def test_a_short_run_learns_and_leaves_a_model_file(tmp_path):
     assert losses[-1] < losses[0] - 0.4
     trainer.errors = trainer.validate([batch])
     info = load_model(trainer.export()).info
-    assert info.errors['synthetic_mean_mm'] > 0
-    assert '120 synthetic samples' in info.training['data']
+    assert info.errors['validation_mean_mm'] > 0
+    assert '120 samples of synthetic hands' in info.training['data']

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 import yaml
 
+from v2v_pose_ros.datasets.conventions import CONVENTIONS
 from v2v_pose_ros.networks.v2v import V2VConfig
-from v2v_pose_ros.skeletons import SKELETONS
+from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.synthesis.scenes import SceneOptions
 from v2v_pose_ros.voxels import VoxelCodec
 
@@ -42,9 +43,10 @@ class CodecConfig(_Section):
     activation: Literal['identity', 'softmax'] = 'identity'
 
 
-class DataConfig(_Section):
+class SyntheticConfig(_Section):
     """The synthetic scenes; see SceneOptions."""
 
+    source: Literal['synthetic'] = 'synthetic'
     distance: tuple[Positive, Positive] = (0.25, 1.1)
     raised: Share = 0.5
     wall: Share = 0.5
@@ -59,7 +61,41 @@ class DataConfig(_Section):
 
     def options(self) -> SceneOptions:
         """Return the options of the scene generator."""
-        return SceneOptions(**self.model_dump(exclude={'window', 'workers', 'seed'}))
+        return SceneOptions(**self.model_dump(exclude={'source', 'window', 'workers', 'seed'}))
+
+
+class RecordedConfig(_Section):
+    """The frames of a dataset, with the augmentation of the authors' code.
+
+    `rotation` is in degrees to both sides, `translation` in voxels to both sides; the paper writes
+    8 voxels, the authors' code draws whole numbers up to 4.
+    """
+
+    source: Literal['dataset']
+    dataset: Literal['icvl', 'nyu', 'msra', 'hands2017', 'itop_front', 'itop_top']
+    root: Path
+    centres: Path | None = None
+    test_centres: Path | None = None
+    test_subject: Annotated[int, Field(ge=0, le=8)] | None = None
+    check_counts: bool = True
+    rotation: Annotated[float, Field(ge=0, le=180)] = 40.0
+    scale: tuple[Positive, Positive] = (0.8, 1.2)
+    translation: Annotated[int, Field(ge=0)] = 4
+    workers: Annotated[int, Field(ge=0)] = 4
+    seed: int = 0
+
+
+def _source(value: object) -> str:
+    """Return which of the two a section is; synthetic where it does not say."""
+    if isinstance(value, dict):
+        return str(value.get('source', 'synthetic'))
+    return str(getattr(value, 'source', 'synthetic'))
+
+
+DataConfig = Annotated[
+    Annotated[SyntheticConfig, Tag('synthetic')] | Annotated[RecordedConfig, Tag('dataset')],
+    Discriminator(_source),
+]
 
 
 class LossConfig(_Section):
@@ -88,7 +124,7 @@ class TrainConfig(_Section):
     skeleton: str = 'hand'
     network: NetworkConfig = NetworkConfig()
     codec: CodecConfig = CodecConfig()
-    data: DataConfig = DataConfig()
+    data: DataConfig = SyntheticConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     batch: Annotated[int, Field(gt=0)] = 8
@@ -97,6 +133,7 @@ class TrainConfig(_Section):
     channels_last: bool = False
     checkpoint_every: Annotated[int, Field(gt=0)] = 500
     validation_samples: Annotated[int, Field(gt=0)] = 256
+    keep_models: bool = False
     seed: int = 0
 
     def make_codec(self) -> VoxelCodec:
@@ -105,7 +142,9 @@ class TrainConfig(_Section):
 
     def make_network(self) -> V2VConfig:
         """Return the network's configuration."""
-        return V2VConfig(len(SKELETONS[self.skeleton]), self.network.channels, self.network.stem)
+        return V2VConfig(
+            len(DATASET_SKELETONS[self.skeleton]), self.network.channels, self.network.stem
+        )
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -124,6 +163,14 @@ def load_config(path: Path) -> TrainConfig:
             for problem in error.errors()
         ]
         raise ConfigError(f'{path} cannot be used:\n' + '\n'.join(lines)) from error
-    if config.skeleton not in SKELETONS:
-        raise ConfigError(f'{path}: skeleton: {config.skeleton!r} is not one of {list(SKELETONS)}')
+    if config.skeleton not in DATASET_SKELETONS:
+        known = ', '.join(DATASET_SKELETONS)
+        raise ConfigError(f'{path}: skeleton: {config.skeleton!r} is not one of {known}')
+    found = 'hand'
+    if isinstance(config.data, RecordedConfig):
+        found = CONVENTIONS[config.data.dataset].skeleton.name
+    if config.skeleton != found:
+        raise ConfigError(
+            f'{path}: skeleton: {config.skeleton!r} is not what the data shows; it is {found!r}'
+        )
     return config

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points
-from v2v_pose_ros.training.config import TrainConfig
+from v2v_pose_ros.training.config import RecordedConfig, SyntheticConfig, TrainConfig
 
 _VALIDATION_SEED = 1_000_003  # added to the experiment's seed; no training step reaches it
 
@@ -32,6 +32,17 @@ class Batch:
         )
 
 
+def make_source(
+    config: TrainConfig, device: torch.device | str = 'cpu', validation: bool = False
+) -> Dataset[Batch]:
+    """Return the source of an experiment's batches, those of the validation on request."""
+    if isinstance(config.data, RecordedConfig):
+        from v2v_pose_ros.training.recorded import RecordedFrames
+
+        return RecordedFrames(config, config.data, validation)
+    return SyntheticHands(config, config.data.seed + validation * _VALIDATION_SEED, device)
+
+
 class SyntheticHands(Dataset[Batch]):
     """Batches of synthetic hands; item k is batch k."""
 
@@ -45,6 +56,7 @@ class SyntheticHands(Dataset[Batch]):
         """Draw a batch."""
         if self._scenes is None:
             data = self.config.data
+            assert isinstance(data, SyntheticConfig)
             self._scenes = HandScenes(self.device, 0, data.options(), data.window)
         generator = self._scenes.generator
         generator.manual_seed(self.seed * 1_000_000_007 + index)
@@ -75,16 +87,17 @@ def _one_thread(_: int) -> None:
 def training_batches(
     config: TrainConfig, device: torch.device, first: int, rank: int = 0, world: int = 1
 ) -> Iterator[Batch]:
-    """Yield batches from a step on: in worker processes for the CPU, in place on a GPU."""
+    """Yield batches from a step on: made by workers, but for scenes rendered on a GPU."""
     data = config.data
     first, last = first * world + rank, config.steps * world
-    if device.type != 'cpu' or data.workers == 0:
-        source = SyntheticHands(config, data.seed, device)
+    recorded = isinstance(data, RecordedConfig)
+    if data.workers == 0 or (device.type != 'cpu' and not recorded):
+        source = make_source(config, device)
         for step in range(first, last, world):
             yield source[step].to(device)
         return
     loader = DataLoader(
-        SyntheticHands(config, data.seed),
+        make_source(config),
         batch_size=None,
         sampler=_Steps(first, last, world),
         num_workers=data.workers,
@@ -97,6 +110,6 @@ def training_batches(
 
 def validation_batches(config: TrainConfig, device: torch.device) -> list[Batch]:
     """Return the fixed validation batches."""
-    source = SyntheticHands(config, config.data.seed + _VALIDATION_SEED)
+    source = make_source(config, validation=True)
     count = -(-config.validation_samples // config.batch)
     return [source[index].to(device) for index in range(count)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 import os
 from pathlib import Path
 import signal
@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from v2v_pose_ros.models import ModelInfo, save_model
 from v2v_pose_ros.networks.v2v import V2VPoseNet
 from v2v_pose_ros.runtimes import choose_device
-from v2v_pose_ros.training.config import OptimiserConfig, TrainConfig
+from v2v_pose_ros.training.config import OptimiserConfig, RecordedConfig, TrainConfig
 from v2v_pose_ros.training.data import Batch, training_batches, validation_batches
 from v2v_pose_ros.training.losses import pose_loss
 
@@ -199,6 +199,11 @@ class Trainer:
         signal.signal(signal.SIGTERM, previous)
         return self.step == self.config.steps
 
+    @property
+    def _data(self) -> str:
+        data = self.config.data
+        return data.dataset if isinstance(data, RecordedConfig) else 'synthetic hands'
+
     def _agree(self, stop: bool) -> bool:
         """Return whether any process wants to stop: all do, or the others would wait for it."""
         if self.world == 1:
@@ -216,15 +221,18 @@ class Trainer:
             network=self.network.config.to_dict(),
             codec=asdict(self.codec),
             training={
-                'data': f'{samples} synthetic samples, seed {self.config.data.seed}',
+                'data': f'{samples} samples of {self._data}, seed {self.config.data.seed}',
                 'recipe': f'config/train/{self.config.name}.yaml',
                 'hours': f'{self.seconds / 3600:.2f}',
                 'hardware': _hardware(self.device),
             },
-            errors={f'synthetic_{key}': round(value, 4) for key, value in self.errors.items()},
+            errors={f'validation_{key}': round(value, 4) for key, value in self.errors.items()},
         )
         path = self.folder / f'{self.config.name}.safetensors'
         save_model(path, self.result, info)
+        if self.config.keep_models:
+            kept = f'{self.config.name}_{self.step:07d}'
+            save_model(self.folder / f'{kept}.safetensors', self.result, replace(info, name=kept))
         return path
 
 
