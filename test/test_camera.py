@@ -53,6 +53,8 @@ def test_the_last_row_may_lack_its_padding():
         ({'step': 0}, 'step 0'),
         ({'data': bytes(10)}, '10 bytes'),
         ({'data': b''}, '0 bytes'),
+        ({'data': bytes(25)}, '25 bytes'),
+        ({'data': bytes(32)}, '32 bytes'),
         ({'width': 0}, 'no usable size'),
         ({'height': 10**6}, 'no usable size'),
     ],

@@ -74,6 +74,11 @@ def decode_depth(
             f'the image has {raw.size} bytes; {height} rows of step {step} need {step * height}: '
             'the message was cut or the driver fills it wrongly'
         )
+    if raw.size > step * height:
+        raise DepthError(
+            f'the image has {raw.size} bytes; {height} rows of step {step} are {step * height}: '
+            'step or height do not belong to this data, the driver fills the message wrongly'
+        )
     rows = np.lib.stride_tricks.as_strided(
         raw[: raw.size // kind.itemsize * kind.itemsize].view(kind),
         shape=(height, width),

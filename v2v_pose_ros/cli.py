@@ -22,12 +22,13 @@ class CommandError(Exception):
     """A command failed for a reason that its user can understand."""
 
 
-def _estimator_arguments(parser: argparse.ArgumentParser) -> None:
+def _estimator_arguments(parser: argparse.ArgumentParser, model: str | None = None) -> None:
+    """Add what makes an estimator; without a default model one has to be named."""
     group = parser.add_argument_group('model')
     group.add_argument(
         '--model',
         action='append',
-        required=True,
+        required=model is None,
         metavar='NAME',
         help='a shipped model or a .safetensors file; give it several times for an ensemble',
     )
@@ -79,7 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     bench = commands.add_parser('bench', help='measure every stage on this machine')
-    _estimator_arguments(bench)
+    _estimator_arguments(bench, model='hand_lite')
     bench.add_argument('--frames', type=int, default=60, help='frames counted (default: 60)')
     bench.add_argument('--json', action='store_true')
     bench.set_defaults(run=_bench)
@@ -254,7 +255,7 @@ def _load_estimator(options: argparse.Namespace) -> Any:
     from v2v_pose_ros.estimator import PoseEstimator
 
     return PoseEstimator.load(
-        options.model,
+        options.model or ['hand_lite'],
         device=options.device,
         runtime=options.runtime,
         depth_range=tuple(options.depth_range),
@@ -274,7 +275,7 @@ def _predict(options: argparse.Namespace) -> None:
     estimator = _load_estimator(options)
     if options.overlay:
         options.overlay.mkdir(parents=True, exist_ok=True)
-    frames = []
+    frames, written = [], set[Path]()
     for path in options.frames:
         depth = read_depth_png(path, camera)
         estimate = estimator(depth, camera)
@@ -297,7 +298,7 @@ def _predict(options: argparse.Namespace) -> None:
         status = 'not found' if found is None else f'confidence {found.confidence:.2f}'
         if options.overlay:
             picture = draw_skeletons(color_depth(depth), camera, estimate.skeletons)
-            target = options.overlay / f'{path.stem}.png'
+            target = _overlay_file(options.overlay, path, written)
             if not cv2.imwrite(str(target), add_status(picture, f'{path.name}  {status}')):
                 raise CommandError(f'{target} cannot be written')
         if not options.json:
@@ -308,6 +309,16 @@ def _predict(options: argparse.Namespace) -> None:
         options.out.write_text(document + '\n')
     if options.json:
         print(document)
+
+
+def _overlay_file(folder: Path, frame: Path, written: set[Path]) -> Path:
+    """Return where a frame's overlay goes; frames of one name in several folders stay apart."""
+    target, number = folder / f'{frame.stem}.png', 1
+    while target in written:
+        number += 1
+        target = folder / f'{frame.stem}_{number}.png'
+    written.add(target)
+    return target
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -43,8 +43,10 @@ class LocalizerOptions:
     def __post_init__(self) -> None:
         """Refuse an empty range."""
         near, far = self.depth_range
-        if not 0 <= near < far:
-            raise ValueError(f'depth_range is {near} to {far} m; the first must be the smaller')
+        if not 0 <= near < far < np.inf:
+            raise ValueError(
+                f'depth_range is {near} to {far} m; finite numbers are meant, the first smaller'
+            )
 
 
 def find_reference(

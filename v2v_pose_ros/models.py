@@ -26,6 +26,7 @@ from v2v_pose_ros.voxels import VoxelCodec
 
 _KEY = 'v2v_pose'
 _FORMAT = 1
+_GRIDS = (16, 256)  # voxels per edge, least and most
 
 
 class ModelError(ValueError):
@@ -119,9 +120,9 @@ def find_model(name: str) -> Path:
     return found[name]
 
 
-def checksum(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors' names, types, shapes and bytes."""
-    digest = hashlib.sha256()
+def checksum(tensors: Mapping[str, Tensor], info: ModelInfo) -> str:
+    """Return the SHA-256 of what a file says of itself and of its tensors, bytes and shapes."""
+    digest = hashlib.sha256(json.dumps(asdict(info), sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
@@ -138,7 +139,7 @@ def save_model(
         for name, tensor in network.state_dict().items()
         if not name.endswith('num_batches_tracked')
     }
-    document = {'format': _FORMAT, **asdict(info), 'sha256': checksum(tensors)}
+    document = {'format': _FORMAT, **asdict(info), 'sha256': checksum(tensors, info)}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
     save_file(tensors, part, metadata={_KEY: json.dumps(document, sort_keys=True)})
@@ -171,12 +172,12 @@ def load_model(name: str | Path, skeleton: str | None = None, kind: str = 'v2v')
         raise ModelError(f'{path} is a {info.kind} model; a {kind} model is needed here')
     if skeleton is not None and info.skeleton != skeleton:
         raise ModelError(f'{path} finds the skeleton {info.skeleton!r}; {skeleton!r} is needed')
-    if checksum(tensors) != expected:
-        raise ModelError(
-            f'{path} is damaged: its weights do not match their checksum; fetch it '
-            'again or restore it from version control'
-        )
     network = _fill(path, info, tensors)
+    if checksum(tensors, info) != expected:
+        raise ModelError(
+            f'{path} is damaged or was changed: its weights and metadata do not match their '
+            'checksum; fetch it again or restore it from version control'
+        )
     return Model(network.eval().requires_grad_(False), info, path)
 
 
@@ -198,6 +199,7 @@ def _parse(path: Path, metadata: dict[str, str] | None) -> tuple[ModelInfo, str]
         version = document.pop('format')
         digest = str(document.pop('sha256'))
         info = ModelInfo(**document)
+        _check_types(info)
         info.make_codec()
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f'{path} has metadata that cannot be used: {error}') from error
@@ -206,19 +208,36 @@ def _parse(path: Path, metadata: dict[str, str] | None) -> tuple[ModelInfo, str]
     return info, digest
 
 
+def _check_types(info: ModelInfo) -> None:
+    """Raise ValueError for metadata of types or sizes that no model has."""
+    for key in ('name', 'skeleton', 'kind'):
+        if not isinstance(getattr(info, key), str):
+            raise ValueError(f'{key} is {getattr(info, key)!r}; a text is meant')
+    for key in ('network', 'codec', 'training', 'errors'):
+        if not isinstance(getattr(info, key), dict):
+            raise ValueError(f'{key} is {getattr(info, key)!r}; a mapping is meant')
+    size = info.codec.get('input_size', 88)
+    if info.kind == 'v2v' and (
+        type(size) is not int or not _GRIDS[0] <= size <= _GRIDS[1] or size % 8
+    ):
+        raise ValueError(
+            f'input_size is {size!r}; a multiple of 8 from {_GRIDS[0]} to {_GRIDS[1]} is meant'
+        )
+
+
 def _fill(path: Path, info: ModelInfo, tensors: dict[str, Tensor]) -> nn.Module:
     """Build the network and fill it, naming the first tensor that does not fit."""
     skeleton = info.get_skeleton()
     try:
-        network = info.make_network()
-    except (ValueError, TypeError, KeyError) as error:
+        with torch.device('meta'):  # shapes alone: memory is for what the file really holds
+            state = info.make_network().state_dict()
+    except (ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:
         raise ModelError(f'{path} describes a network that cannot be built: {error}') from error
     if info.kind == 'v2v' and info.network['joints'] != len(skeleton):
         raise ModelError(
             f'{path} has {info.network["joints"]} joints; the skeleton {skeleton.name} has '
             f'{len(skeleton)}'
         )
-    state = network.state_dict()
     wanted = {key for key in state if not key.endswith('num_batches_tracked')}
     for key in sorted(wanted ^ tensors.keys()):
         problem = 'lacks' if key in wanted else 'has the unknown'
@@ -231,6 +250,8 @@ def _fill(path: Path, info: ModelInfo, tensors: dict[str, Tensor]) -> nn.Module:
             )
         if not tensors[key].isfinite().all():
             raise ModelError(f'{path}: tensor {key} has values that are not finite')
-        state[key] = tensors[key].float()
-    network.load_state_dict(state)
+    network = info.make_network()
+    filled = network.state_dict()
+    filled.update({key: tensors[key].float() for key in wanted})
+    network.load_state_dict(filled)
     return network

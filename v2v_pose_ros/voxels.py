@@ -82,7 +82,7 @@ class VoxelCodec:
             raise ValueError(
                 f'cube_size is {self.cube_size}; a positive number of metres is meant'
             )
-        if self.input_size < 2 or self.input_size % 2:
+        if not isinstance(self.input_size, int) or self.input_size < 2 or self.input_size % 2:
             raise ValueError(f'input_size is {self.input_size}; an even number of voxels is meant')
         if not (math.isfinite(self.sigma) and self.sigma > 0):
             raise ValueError(f'sigma is {self.sigma}; a positive number of cells is meant')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -178,6 +179,14 @@ def test_wrong_use_is_told_in_a_sentence(run, variables, words):
     assert process.returncode == 2
     assert words in output
     assert 'Traceback' not in output
+
+
+def test_a_second_demo_in_one_folder_is_refused(run, tmp_path):
+    (tmp_path / 'demo').mkdir()
+    with (tmp_path / 'demo' / '.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        output, _ = run(DEMO_SECONDS='3').communicate(timeout=PATIENCE)
+    assert 'another demo writes to' in output
 
 
 def test_an_empty_variable_means_the_default():

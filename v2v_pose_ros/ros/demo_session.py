@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import fcntl
 import json
 import math
 import os
@@ -51,6 +52,20 @@ class DemoFailed(RuntimeError):
 def run(seconds: float, interrupted: Event) -> int:
     """Count poses for some seconds (infinity: until interrupted); return the exit status."""
     RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / '.lock').open('w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                f'demo: another demo writes to {RESULTS.resolve()}; wait until it has ended, or '
+                'run this one in another checkout',
+                file=sys.stderr,
+            )
+            return 1
+        return _run(seconds)
+
+
+def _run(seconds: float) -> int:
     for stale in ('report.json', 'skeleton.png'):
         (RESULTS / stale).unlink(missing_ok=True)
     console, children = Console(), Children(RESULTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import re
 import threading
 
 import numpy as np
@@ -97,7 +98,7 @@ class CameraSource:
             try:
                 self._camera = (info, camera_from_info(info, self._rectified))
             except CameraError as error:
-                raise InputProblem('camera_info', f'camera_info: {error}') from None
+                raise InputProblem(_cause(error), f'camera_info: {error}') from None
         camera = self._camera[1]
         if (camera.width, camera.height) != (image.width, image.height):
             raise InputProblem(
@@ -141,7 +142,12 @@ def depth_of(image: Image) -> NDArray[np.float32]:
             bool(image.is_bigendian),
         )
     except DepthError as error:
-        raise InputProblem('image', f'depth image: {error}') from None
+        raise InputProblem(_cause(error), f'depth image: {error}') from None
+
+
+def _cause(error: Exception) -> str:
+    """Return a problem's text without its values: warnings are throttled cause by cause."""
+    return re.sub(r"'[^']*'|[-\d.]+|nan|inf", '#', str(error))
 
 
 def stamp_of(image: Image) -> float | None:

@@ -64,7 +64,9 @@ class Pipeline:
             cube_size=parameters.cube_size or None,
             min_confidence=0.0,  # the node decides, live
         )
-        self._tracker = Tracker(self._estimator) if parameters.tracking else None
+        self._tracker = (
+            Tracker(self._estimator, parameters.min_confidence) if parameters.tracking else None
+        )
         self.model_names = self._estimator.model_names
         self.runtime_name = self._estimator.runtime_name
         if self.runtime_name.startswith('openvino'):

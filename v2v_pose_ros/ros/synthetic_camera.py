@@ -240,8 +240,8 @@ def main(args: Sequence[str] | None = None) -> int:
     # Rendering one small frame at a time gains nothing from threads, which the network needs.
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    rclpy.init(args=args)
     try:
+        rclpy.init(args=args)
         node = SyntheticCamera()
         rclpy.spin(node)
     except ParameterError as error:
@@ -249,6 +249,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():
+            raise  # else it was interrupted, and whatever failed stood on the context
     finally:
         rclpy.try_shutdown()
     return 0

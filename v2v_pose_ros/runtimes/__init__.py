@@ -62,6 +62,8 @@ def make_runtime(model: Model, runtime: str = 'auto', device: str = 'auto') -> R
     Raises:
         RuntimeUnavailableError: what was asked for by name is not there.
     """
+    if device == 'auto' and runtime in ('openvino', 'onnx'):
+        device = 'cpu'  # the only one that they run on here
     chosen = choose_device(device)
     if runtime == 'auto':
         runtime = 'openvino' if chosen.type == 'cpu' and find_spec('openvino') else 'torch'
