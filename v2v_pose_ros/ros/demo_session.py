@@ -62,10 +62,10 @@ def run(seconds: float, interrupted: Event) -> int:
                 file=sys.stderr,
             )
             return 1
-        return _run(seconds)
+        return _run(seconds, interrupted)
 
 
-def _run(seconds: float) -> int:
+def _run(seconds: float, interrupted: Event) -> int:
     for stale in ('report.json', 'skeleton.png'):
         (RESULTS / stale).unlink(missing_ok=True)
     console, children = Console(), Children(RESULTS)
