@@ -8,6 +8,8 @@ import tempfile
 
 import pytest
 
+from v2v_pose_ros.ros.processes import remove_dead_segments
+
 DOMAIN_IDS = range(1, 102)  # 0 is everybody's; above 101 the ports overlap with ephemeral ones
 
 
@@ -29,6 +31,7 @@ def ros_domain_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             os.close(descriptor)
             continue
         monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+        remove_dead_segments()  # of processes that tests have killed
         yield domain
         os.close(descriptor)
         return
