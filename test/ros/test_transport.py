@@ -39,12 +39,7 @@ def count_received(environment):
 )
 def test_no_more_than_2_percent_of_a_depth_stream_are_lost(ros_domain_id):
     environment = {**os.environ, **dict.fromkeys(VARIABLES, str(PROFILE))}
-    # A moment in which a busy machine does not run the receiver says nothing about the transport;
-    # without the profile, every stream loses most of its images.
-    received = []
-    while len(received) < 3 and max(received, default=0) < 0.98 * FRAMES:
-        received.append(count_received(environment))
-    assert max(received) >= 0.98 * FRAMES, received
+    assert count_received(environment) >= 0.98 * FRAMES
 
 
 def test_profile_is_the_default_one_and_has_room_for_depth_images():
