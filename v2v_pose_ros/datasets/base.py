@@ -6,16 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args, Literal
+from typing import ClassVar, get_args, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.camera import Camera, DepthError, FloatArray
 from v2v_pose_ros.datasets.centres import read_centres
 from v2v_pose_ros.datasets.conventions import Convention, CONVENTIONS
-from v2v_pose_ros.datasets.depth_files import read_bin, read_png
+from v2v_pose_ros.datasets.depth_files import read_bin
 from v2v_pose_ros.datasets.tables import DatasetError
+from v2v_pose_ros.frames import read_depth_png
 
 Split = Literal['train', 'test']
 Form = Literal['auto', 'original', 'bin']
@@ -73,22 +74,32 @@ class DepthDataset(ABC):
     """
 
     def __init__(
-        self, name: str, root: Path, split: Split, labels: Labels, centres: Path | None = None
+        self,
+        name: str,
+        root: Path,
+        split: Split,
+        centres: Path | None = None,
+        check_counts: bool = True,
     ) -> None:
-        """Take over the labels of a split.
+        """Read the labels of a split.
 
         Args:
             name: the dataset, one of CONVENTIONS.
             root: its folder.
             split: 'train' or 'test'.
-            labels: what the dataset's label files say.
             centres: a centre file with a line for every frame.
+            check_counts: refuse a split with another number of frames than published.
 
         Raises:
-            DatasetError: the centre file cannot be read or has another number of frames.
+            DatasetError: the labels are not as expected, or the centre file cannot be read or has
+                another number of frames.
         """
+        if split not in get_args(Split):
+            raise DatasetError(f"split is {split!r}; 'train' or 'test' is meant")
         self.convention: Convention = CONVENTIONS[name]
         self.root, self.split = root, split
+        self._check_counts = check_counts
+        labels = self.read_labels()
         # One array and not a list of strings: workers would copy every page of the latter.
         self._names = np.array([name.encode() for name in labels.names], np.bytes_)
         self.joints = None if labels.joints is None else labels.joints.astype(np.float32)
@@ -151,52 +162,71 @@ class DepthDataset(ABC):
         """Return the name of a frame."""
         return bytes(self._names[index]).decode()
 
+    def check_count(self, what: str | Path, found: int, *expected: int) -> None:
+        """Raise DatasetError with both numbers where a part of the dataset is not complete."""
+        if self._check_counts and found not in expected:
+            counts = ' or '.join(f'{count:,}' for count in expected)
+            raise DatasetError(
+                f'{what} has {found:,} frames; {counts} are expected: the download is incomplete, '
+                'or pass check_counts=False to use a part of the dataset'
+            )
+
+    @abstractmethod
+    def read_labels(self) -> Labels:
+        """Read the labels of the split and check their counts; raise DatasetError."""
+
     @abstractmethod
     def read_depth(self, index: int) -> FloatArray:
         """Read the depth image [H, W] of a frame in metres; raise DatasetError."""
 
 
 class FileDataset(DepthDataset):
-    """A dataset with one depth image a file, in the original or the authors' .bin form."""
+    """A dataset with one depth image a file, in the original or the authors' .bin form.
+
+    A reader says which of CONVENTIONS it is, how its labels are read, and what else is its own.
+    """
+
+    name: ClassVar[str]
 
     def __init__(
         self,
-        name: str,
         root: Path,
         split: Split,
-        labels: Labels,
         centres: Path | None = None,
         form: Form = 'auto',
+        check_counts: bool = True,
     ) -> None:
-        """Take over the labels of a split; see DepthDataset.
+        """Read the labels of a split; see DepthDataset.
 
         Args:
-            name: the dataset, one of CONVENTIONS.
-            root: its folder.
+            root: the dataset's folder.
             split: 'train' or 'test'.
-            labels: what the dataset's label files say.
             centres: a centre file with a line for every frame.
             form: read 'original' files, the authors' 'bin' files, or the latter where they are.
+            check_counts: refuse label files with another number of frames than published.
         """
         if form not in get_args(Form):
             raise DatasetError(f"form is {form!r}; 'auto', 'original' or 'bin' is meant")
-        super().__init__(name, root, split, labels, centres)
+        super().__init__(self.name, root, split, centres, check_counts)
         self.form = form
 
     def read_depth(self, index: int) -> FloatArray:
         """Read the depth image of a frame from its .bin file or else from the original one."""
         source, converted = self.original_file(index), self.bin_file(index)
-        if self.form == 'bin' or (self.form == 'auto' and converted.is_file()):
-            return self.read_bin(converted)
-        return self.read_original(source)
+        try:
+            if self.form == 'bin' or (self.form == 'auto' and converted.is_file()):
+                return self.read_bin(converted)
+            return self.read_original(source)
+        except DepthError as error:
+            raise DatasetError(str(error)) from error
 
     def read_bin(self, path: Path) -> FloatArray:
-        """Read a file of the authors' form."""
+        """Read a file of the authors' form; raise DepthError."""
         return read_bin(path, self.camera.width, self.camera.height)
 
     def read_original(self, path: Path) -> FloatArray:
-        """Read a file of the original form."""
-        return read_png(path, self.camera.width, self.camera.height)
+        """Read a file of the original form, a PNG of 16 bits by default; raise DepthError."""
+        return read_depth_png(path, self.camera)
 
     def original_file(self, index: int) -> Path:
         """Return the file of the dataset that holds a frame."""
@@ -205,20 +235,3 @@ class FileDataset(DepthDataset):
     def bin_file(self, index: int) -> Path:
         """Return where the authors' tools put the frame's .bin file: beside the original."""
         return self.original_file(index).with_suffix('.bin')
-
-
-def check_split(split: str) -> None:
-    """Raise DatasetError for what is neither 'train' nor 'test'."""
-    if split not in get_args(Split):
-        raise DatasetError(f"split is {split!r}; 'train' or 'test' is meant")
-
-
-def check_count(what: str, found: int, expected: Sequence[int] | int) -> None:
-    """Raise DatasetError with both numbers where a dataset is not complete."""
-    wanted = [expected] if isinstance(expected, int) else list(expected)
-    if found not in wanted:
-        counts = ' or '.join(f'{count:,}' for count in wanted)
-        raise DatasetError(
-            f'{what} has {found:,} frames; {counts} are expected: the download is incomplete, or '
-            'pass check_counts=False to use a part of the dataset'
-        )

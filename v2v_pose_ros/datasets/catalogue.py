@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from v2v_pose_ros.datasets.base import DepthDataset, Split
-from v2v_pose_ros.datasets.conventions import CONVENTIONS
 from v2v_pose_ros.datasets.hands2017 import Hands2017
 from v2v_pose_ros.datasets.icvl import Icvl
 from v2v_pose_ros.datasets.itop import Itop
 from v2v_pose_ros.datasets.msra import Msra
 from v2v_pose_ros.datasets.nyu import Nyu
 from v2v_pose_ros.datasets.tables import DatasetError
+
+_READERS: dict[str, Callable[..., DepthDataset]] = {
+    'icvl': Icvl,
+    'nyu': Nyu,
+    'msra': Msra,
+    'hands2017': Hands2017,
+    'itop_front': partial(Itop, view='front'),
+    'itop_top': partial(Itop, view='top'),
+}
 
 
 def open_dataset(name: str, root: Path, split: Split, **options: Any) -> DepthDataset:
@@ -29,17 +39,6 @@ def open_dataset(name: str, root: Path, split: Split, **options: Any) -> DepthDa
     """
     if not root.is_dir():
         raise DatasetError(f'there is no folder {root}; the dataset {name} is expected there')
-    match name:
-        case 'icvl':
-            return Icvl(root, split, **options)
-        case 'nyu':
-            return Nyu(root, split, **options)
-        case 'msra':
-            return Msra(root, split, **options)
-        case 'hands2017':
-            return Hands2017(root, split, **options)
-        case 'itop_front':
-            return Itop(root, split, 'front', **options)
-        case 'itop_top':
-            return Itop(root, split, 'top', **options)
-    raise DatasetError(f'there is no dataset {name!r}; known are {", ".join(CONVENTIONS)}')
+    if name not in _READERS:
+        raise DatasetError(f'there is no dataset {name!r}; known are {", ".join(_READERS)}')
+    return _READERS[name](root, split, **options)

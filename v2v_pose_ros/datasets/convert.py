@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 import sys
 
+from v2v_pose_ros.camera import DepthError
 from v2v_pose_ros.datasets.base import FileDataset
 from v2v_pose_ros.datasets.catalogue import open_dataset
 from v2v_pose_ros.datasets.depth_files import write_bin
@@ -25,7 +26,7 @@ def convert(dataset: FileDataset) -> tuple[int, int]:
         How many files were written, and for how many frames there is no PNG.
 
     Raises:
-        DatasetError: a PNG is damaged; it is named.
+        DepthError: a PNG is damaged; it is named.
     """
     written = missing = 0
     for index in range(len(dataset)):
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset = open_dataset(options.dataset, options.root, options.split, check_counts=False)
         assert isinstance(dataset, FileDataset)
         written, missing = convert(dataset)
-    except (DatasetError, OSError) as error:
+    except (DatasetError, DepthError, OSError) as error:
         print(f'convert: {error}', file=sys.stderr)
         return 1
     print(f'{written:,} of {len(dataset):,} frames converted, {missing:,} have no PNG')

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from v2v_pose_ros.camera import FloatArray
-from v2v_pose_ros.datasets.tables import DatasetError
+from v2v_pose_ros.camera import DepthError, FloatArray
+from v2v_pose_ros.frames import describe, read_bytes, read_image
 
 _MM = np.float32(0.001)
-
-
-def _bytes(path: Path, what: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    try:
-        return np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise DatasetError(f'there is no file {path}; {what} is expected there') from None
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be read: {error}') from error
 
 
 def _metres(millimetres: FloatArray) -> FloatArray:
@@ -32,12 +22,12 @@ def read_bin(path: Path, width: int, height: int) -> FloatArray:
     """Read a .bin file of the authors: little-endian float32 millimetres, rows, no header.
 
     Raises:
-        DatasetError: there is no file, or its size is not that of width x height pixels.
+        DepthError: there is no file, or its size is not that of width x height pixels.
     """
     what = f'a depth image of {width} x {height} float32 millimetres'
-    raw = _bytes(path, what)
+    raw = read_bytes(path, what)
     if raw.size != 4 * width * height:
-        raise DatasetError(
+        raise DepthError(
             f'{path} has {raw.size} bytes; {what} has {4 * width * height}: the file is damaged '
             'or from another dataset'
         )
@@ -49,27 +39,16 @@ def write_bin(path: Path, depth: FloatArray) -> None:
     np.rint(depth / np.float64(_MM)).astype('<f4').tofile(path)
 
 
-def read_png(path: Path, width: int, height: int) -> FloatArray:
-    """Read a PNG of 16 bits, millimetres (ICVL, HANDS 2017); raise DatasetError."""
-    image = _decode(path, 'a 16-bit depth PNG')
-    if image.dtype != np.uint16 or image.shape != (height, width):
-        raise DatasetError(
-            f'{path} holds {_describe(image)}; one channel of 16 bits, {width} x {height} '
-            'pixels, is expected'
-        )
-    return _metres(image.astype(np.float32))
-
-
 def read_nyu_png(path: Path, width: int, height: int) -> FloatArray:
     """Read a PNG of NYU, millimetres: the high byte is green, the low one blue.
 
     Raises:
-        DatasetError: there is no file, or it is no colour image of 8 bits of this size.
+        DepthError: there is no file, or it is no colour image of 8 bits of this size.
     """
-    image = _decode(path, 'a depth PNG of NYU')
+    image = read_image(path, 'a depth PNG of NYU')
     if image.dtype != np.uint8 or image.shape != (height, width, 3):
-        raise DatasetError(
-            f'{path} holds {_describe(image)}; three channels of 8 bits, {width} x {height} '
+        raise DepthError(
+            f'{path} holds {describe(image)}; three channels of 8 bits, {width} x {height} '
             'pixels, are expected'
         )
     blue, green = image[..., 0].astype(np.uint16), image[..., 1].astype(np.uint16)
@@ -84,22 +63,22 @@ def read_msra_bin(path: Path, width: int, height: int) -> FloatArray:
     pixel further up and left.
 
     Raises:
-        DatasetError: there is no file, or header and size do not fit each other.
+        DepthError: there is no file, or header and size do not fit each other.
     """
     what = f'a depth image of MSRA, {width} x {height} pixels'
-    raw = _bytes(path, what)
+    raw = read_bytes(path, what)
     if raw.size < 24:
-        raise DatasetError(f'{path} has {raw.size} bytes; {what}, begins with a header of 24')
+        raise DepthError(f'{path} has {raw.size} bytes; {what}, begins with a header of 24')
     columns, rows, left, top, right, bottom = (int(value) for value in raw[:24].view('<i4'))
     inside = 0 <= left <= right <= width and 0 <= top <= bottom <= height
     if (columns, rows) != (width, height) or not inside:
-        raise DatasetError(
+        raise DepthError(
             f'{path} has the header width {columns}, height {rows}, left {left}, top {top}, '
             f'right {right}, bottom {bottom}; a crop of {width} x {height} pixels is expected'
         )
     size = 24 + 4 * (bottom - top) * (right - left)
     if raw.size != size:
-        raise DatasetError(
+        raise DepthError(
             f'{path} has {raw.size} bytes; its header promises a crop of {right - left} x '
             f'{bottom - top} pixels, {size} bytes: the file is damaged'
         )
@@ -107,20 +86,3 @@ def read_msra_bin(path: Path, width: int, height: int) -> FloatArray:
     crop = raw[24:].view('<f4').reshape(bottom - top, right - left)
     depth[top:bottom, left:right] = _metres(crop)
     return depth
-
-
-def _decode(path: Path, what: str) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    raw = _bytes(path, what)
-    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
-    if image is None:
-        raise DatasetError(f'{path} cannot be read as an image; {what} is expected')
-    return image
-
-
-def _describe(image: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
-    channels = image.shape[2] if image.ndim == 3 else 1
-    bits = 8 * image.dtype.itemsize
-    return (
-        f'{channels} channel{"s" * (channels > 1)} of {bits} bits, '
-        f'{image.shape[1]} x {image.shape[0]} pixels'
-    )

@@ -6,12 +6,9 @@ Testing/test_seq_1.txt  Testing/test_seq_2.txt  Testing/Depth/test_seq_{1,2}/*.p
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from v2v_pose_ros.datasets.base import check_count, check_split, FileDataset, Form, Labels, Split
-from v2v_pose_ros.datasets.conventions import CONVENTIONS
+from v2v_pose_ros.datasets.base import FileDataset, Labels
 from v2v_pose_ros.datasets.tables import read_table
 
 _LABELS = {
@@ -24,34 +21,18 @@ _LINE = "a line of ICVL is 'relative/path.png u v d ...' with 16 joints"
 class Icvl(FileDataset):
     """The ICVL hand posture dataset (Tang et al., CVPR 2014)."""
 
-    def __init__(
-        self,
-        root: Path,
-        split: Split,
-        centres: Path | None = None,
-        form: Form = 'auto',
-        check_counts: bool = True,
-    ) -> None:
-        """Read the labels of a split; raise DatasetError where they are not as expected.
+    name = 'icvl'
 
-        Args:
-            root: the folder with Training/ and Testing/.
-            split: 'train' or 'test' (sequence 1, then sequence 2).
-            centres: a centre file.
-            form: see FileDataset.
-            check_counts: refuse label files with another number of frames than published.
-        """
-        check_split(split)
-        convention = CONVENTIONS['icvl']
-        folder, files = _LABELS[split]
+    def read_labels(self) -> Labels:
+        """Read one label file of the training, or sequence 1 and then 2 of the test."""
+        joints = len(self.convention.skeleton)
+        folder, files = _LABELS[self.split]
         names: list[str] = []
         blocks = []
         for file, count in files:
-            path = root / folder / file
-            table = read_table(path, 3 * len(convention.skeleton), _LINE, names='required')
-            if check_counts:
-                check_count(str(path), len(table.values), count)
+            path = self.root / folder / file
+            table = read_table(path, 3 * joints, _LINE, names='required')
+            self.check_count(path, len(table.values), count)
             names += [f'{folder}/Depth/{name}' for name in table.names or ()]
-            blocks.append(table.values.reshape(-1, len(convention.skeleton), 3))
-        joints = convention.from_pixels(np.concatenate(blocks))
-        super().__init__('icvl', root, split, Labels(names, joints), centres, form)
+            blocks.append(table.values.reshape(-1, joints, 3))
+        return Labels(names, self.convention.from_pixels(np.concatenate(blocks)))

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2v_pose_ros.camera import FloatArray
-from v2v_pose_ros.datasets.base import check_count, check_split, DepthDataset, Labels, Split
-from v2v_pose_ros.datasets.conventions import CONVENTIONS
+from v2v_pose_ros.datasets.base import DepthDataset, Labels, Split
 from v2v_pose_ros.datasets.tables import DatasetError
 
 View = Literal['front', 'top']
@@ -44,25 +43,50 @@ class Itop(DepthDataset):
             centres: a centre file.
             check_counts: refuse files with another number of (valid) frames than published.
         """
-        check_split(split)
         if view not in _FILE_VIEW:
             raise DatasetError(f"view is {view!r}; 'front' or 'top' is meant")
-        prefix = f'ITOP_{_FILE_VIEW[view]}_{split}'
-        path = root / f'{prefix}_labels.h5'
-        labels, good = _read_labels(path, f'itop_{view}')
-        if check_counts:
-            check_count(str(path), len(labels.names), _COUNTS[split][0])
-            check_count(f'the valid part of {path}', good, _COUNTS[split][1])
-        super().__init__(f'itop_{view}', root, split, labels, centres)
-        self.file = root / f'{prefix}_depth_map.h5'
+        self.view = view
+        super().__init__(f'itop_{view}', root, split, centres, check_counts)
+        self.file = self._path('depth_map')
         self._opened: tuple[int, Any] | None = None  # of a process: HDF5 handles do not survive
         count = len(self._data())
         if count != len(self):
-            raise DatasetError(f'{self.file} has {count:,} frames; {path} has {len(self):,}')
+            raise DatasetError(
+                f'{self.file} has {count:,} frames; {self._path("labels")} has {len(self):,}'
+            )
         self._opened = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_opened': None}
+
+    def _path(self, content: str) -> Path:
+        return self.root / f'ITOP_{_FILE_VIEW[self.view]}_{self.split}_{content}.h5'
+
+    def read_labels(self) -> Labels:
+        """Read the joints and which frames are valid."""
+        path, joints = self._path('labels'), len(self.convention.skeleton)
+        with _open(path, 'labels') as file:
+            for key in ('real_world_coordinates', 'is_valid'):
+                if key not in file:
+                    raise DatasetError(f'{path} has no {key}; it has {", ".join(file)}')
+            world = np.asarray(file['real_world_coordinates'])
+            valid = np.asarray(file['is_valid']) == 1
+        if world.shape != (len(valid), joints, 3):
+            raise DatasetError(
+                f'{path}: real_world_coordinates has the shape {world.shape}; '
+                f'[{len(valid)}, {joints}, 3] is expected'
+            )
+        positions = self.convention.from_world(world)
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(positions).all(axis=(1, 2)))
+        if not finite[valid].all():
+            frame = int(np.flatnonzero(valid & ~finite)[0])
+            raise DatasetError(
+                f'{path}: frame {frame} is valid and has joints that are not finite'
+            )
+        total, good = _COUNTS[self.split]
+        self.check_count(path, len(valid), total)
+        self.check_count(f'the valid part of {path}', int(np.count_nonzero(valid)), good)
+        return Labels([str(number) for number in range(len(valid))], positions, valid)
 
     def read_depth(self, index: int) -> FloatArray:
         """Read the depth image of a frame; zeros are missing measurements."""
@@ -107,27 +131,3 @@ def _open(path: Path, what: str) -> Any:
         return h5py.File(path, 'r')
     except OSError as error:
         raise DatasetError(f'{path} cannot be read as HDF5: {error}') from error
-
-
-def _read_labels(path: Path, name: str) -> tuple[Labels, int]:
-    """Return the labels and how many frames are valid."""
-    convention = CONVENTIONS[name]
-    shape = (len(convention.skeleton), 3)
-    with _open(path, 'labels') as file:
-        for key in ('real_world_coordinates', 'is_valid'):
-            if key not in file:
-                raise DatasetError(f'{path} has no {key}; it has {", ".join(file)}')
-        world = np.asarray(file['real_world_coordinates'])
-        valid = np.asarray(file['is_valid']) == 1
-    if world.shape != (len(valid), *shape):
-        raise DatasetError(
-            f'{path}: real_world_coordinates has the shape {world.shape}; '
-            f'[{len(valid)}, {shape[0]}, 3] is expected'
-        )
-    joints = convention.from_world(world)
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(joints).all(axis=(1, 2)))
-    if not finite[valid].all():
-        frame = int(np.flatnonzero(valid & ~finite)[0])
-        raise DatasetError(f'{path}: frame {frame} is valid and has joints that are not finite')
-    labels = Labels([str(number) for number in range(len(valid))], joints, valid)
-    return labels, int(np.count_nonzero(valid))

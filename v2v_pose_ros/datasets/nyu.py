@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from v2v_pose_ros.camera import FloatArray
-from v2v_pose_ros.datasets.base import check_count, check_split, FileDataset, Form, Labels, Split
-from v2v_pose_ros.datasets.conventions import CONVENTIONS
+from v2v_pose_ros.datasets.base import FileDataset, Labels
 from v2v_pose_ros.datasets.depth_files import read_nyu_png
 from v2v_pose_ros.datasets.tables import DatasetError
 
@@ -26,31 +25,16 @@ EVALUATED = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
 class Nyu(FileDataset):
     """The NYU hand pose dataset (Tompson et al., TOG 2014)."""
 
-    def __init__(
-        self,
-        root: Path,
-        split: Split,
-        centres: Path | None = None,
-        form: Form = 'auto',
-        check_counts: bool = True,
-    ) -> None:
-        """Read the labels of a split; raise DatasetError where they are not as expected.
+    name = 'nyu'
 
-        Args:
-            root: the folder with train/ and test/.
-            split: 'train' or 'test'.
-            centres: a centre file.
-            form: see FileDataset.
-            check_counts: refuse label files with another number of frames than published.
-        """
-        check_split(split)
-        path = root / split / 'joint_data.mat'
+    def read_labels(self) -> Labels:
+        """Read the joints that are evaluated from joint_data.mat."""
+        path = self.root / self.split / 'joint_data.mat'
         positions = _read_positions(path)
-        if check_counts:
-            check_count(str(path), len(positions), _COUNTS[split])
-        names = [f'{split}/depth_1_{number:07d}.png' for number in range(1, len(positions) + 1)]
-        joints = CONVENTIONS['nyu'].from_world(positions[:, EVALUATED])
-        super().__init__('nyu', root, split, Labels(names, joints), centres, form)
+        count = len(positions)
+        self.check_count(path, count, _COUNTS[self.split])
+        names = [f'{self.split}/depth_1_{number:07d}.png' for number in range(1, count + 1)]
+        return Labels(names, self.convention.from_world(positions[:, EVALUATED]))
 
     def read_original(self, path: Path) -> FloatArray:
         """Read a PNG with the depth in two of its channels."""
