@@ -17,6 +17,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from v2v_pose_ros.defaults import RUNTIMES
+
 PACKAGE = 'v2v_pose_ros'
 NODE_NAME = 'v2v_pose'
 OUTPUTS = ('skeletons', 'poses', 'markers', 'points')
@@ -64,7 +66,7 @@ def _arguments():
         DeclareLaunchArgument(
             'runtime',
             default_value='',
-            choices=['', 'auto', 'torch', 'openvino', 'onnx'],
+            choices=['', *RUNTIMES],
             description='What executes the network. Empty: as in params_file.',
         ),
         DeclareLaunchArgument(

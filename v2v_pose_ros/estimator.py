@@ -6,13 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 import itertools
 import time
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 import torch
 
 from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.defaults import (
+    DEPTH_RANGE,
+    HANDEDNESS,
+    Handedness,
+    HANDEDNESSES,
+    MIN_CONFIDENCE,
+    PASSES,
+)
 from v2v_pose_ros.localization import (
     crop_points,
     find_candidates,
@@ -22,14 +29,6 @@ from v2v_pose_ros.localization import (
 from v2v_pose_ros.models import load_model, Model, ModelError
 from v2v_pose_ros.runtimes import make_runtime, Runtime
 from v2v_pose_ros.skeletons import Skeleton
-
-Handedness = Literal['right', 'left']
-
-MIN_CONFIDENCE = 0.5
-"""Mean confidence from which on a skeleton counts as found.
-
-The shipped hand model gives hands 0.7 to 0.9, and arms, trunks and walls less than 0.45.
-"""
 
 _FEW_POINTS = 50  # fewer than this in the cube are no subject
 _CANDIDATES = 6  # reference points tried at most where a subject is searched for
@@ -102,8 +101,8 @@ class PoseEstimator:
         *,
         refinement: Model | None = None,
         localizer: LocalizerOptions | None = None,
-        handedness: Handedness = 'right',
-        passes: int = 2,
+        handedness: Handedness = HANDEDNESS,
+        passes: int = PASSES,
         cube_size: float | None = None,
         min_confidence: float = MIN_CONFIDENCE,
     ) -> None:
@@ -122,7 +121,7 @@ class PoseEstimator:
                 )
         if passes < 1:
             raise ValueError(f'passes is {passes}; at least one is needed')
-        if handedness not in ('right', 'left'):
+        if handedness not in HANDEDNESSES:
             raise ValueError(f"handedness is {handedness!r}; 'right' or 'left' is meant")
         self.skeleton = models[0].info.get_skeleton()
         self.model_names = tuple(model.info.name for model in models)
@@ -146,9 +145,9 @@ class PoseEstimator:
         skeleton: str | None = None,
         device: str = 'auto',
         runtime: str = 'auto',
-        depth_range: tuple[float, float] = (0.15, 1.5),
-        handedness: Handedness = 'right',
-        passes: int = 2,
+        depth_range: tuple[float, float] = DEPTH_RANGE,
+        handedness: Handedness = HANDEDNESS,
+        passes: int = PASSES,
         cube_size: float | None = None,
         min_confidence: float = MIN_CONFIDENCE,
         refinement: str | None = None,

@@ -27,9 +27,9 @@ from rclpy.qos import (
     ReliabilityPolicy,
 )
 
+from v2v_pose_ros import defaults
+
 QOS_PROFILES = ('sensor_data', 'default', 'system_default')
-RUNTIMES = ('auto', 'torch', 'openvino', 'onnx')
-HANDEDNESSES = ('right', 'left')
 
 _QUEUE = 5  # images, as in the sensor data profile
 
@@ -59,7 +59,7 @@ class NodeParameters:
     """All parameters of the node, checked. Lengths are metres, times seconds."""
 
     model: str = _parameter(
-        'hand_lite',
+        defaults.MODEL,
         'Model file: a path, or the name of a shipped one (v2v-pose models lists them). Several, '
         'separated by commas, are averaged, which costs as much time as they are many.',
     )
@@ -68,7 +68,9 @@ class NodeParameters:
         'Where the network runs: auto (a GPU if there is one), cpu, cuda or cuda:N.',
     )
     runtime: str = _parameter(
-        'auto', 'What executes the network: auto takes the fastest installed.', choices=RUNTIMES
+        'auto',
+        'What executes the network: auto takes the fastest installed.',
+        choices=defaults.RUNTIMES,
     )
     subject: str = _parameter(
         'hand',
@@ -76,7 +78,9 @@ class NodeParameters:
         'robot need two names.',
     )
     handedness: str = _parameter(
-        'right', 'Which hand the camera sees; the models know right ones.', choices=HANDEDNESSES
+        defaults.HANDEDNESS,
+        'Which hand the camera sees; the models know right ones.',
+        choices=defaults.HANDEDNESSES,
     )
     rectified: bool = _parameter(
         False,
@@ -90,10 +94,16 @@ class NodeParameters:
         choices=QOS_PROFILES,
     )
     min_depth: float = _parameter(
-        0.15, 'Measurements nearer than this (m) are ignored.', live=True, span=(0.0, 20.0)
+        defaults.DEPTH_RANGE[0],
+        'Measurements nearer than this (m) are ignored.',
+        live=True,
+        span=(0.0, 20.0),
     )
     max_depth: float = _parameter(
-        1.5, 'Measurements farther than this (m) are ignored.', live=True, span=(0.0, 20.0)
+        defaults.DEPTH_RANGE[1],
+        'Measurements farther than this (m) are ignored.',
+        live=True,
+        span=(0.0, 20.0),
     )
     cube_size: float = _parameter(
         0.0,
@@ -102,7 +112,7 @@ class NodeParameters:
         span=(0.0, 5.0),
     )
     passes: int = _parameter(
-        2,
+        defaults.PASSES,
         'How often the network looks at an image in which it searches for the subject: every pass '
         'after the first centres the cube on the joints found before.',
         span=(1, 4),
@@ -113,7 +123,7 @@ class NodeParameters:
         'in every image, which takes longer.',
     )
     min_confidence: float = _parameter(
-        0.5,
+        defaults.MIN_CONFIDENCE,
         'A skeleton whose mean joint confidence (0 to 1) is below this counts as not found.',
         live=True,
         span=(0.0, 1.0),

@@ -1,0 +1,35 @@
+"""Names and defaults that the command line, the node and the estimator share.
+
+Nothing is imported from here but the standard library: `v2v-pose --help` and launch files have to
+be quick.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Handedness = Literal['right', 'left']
+
+MODEL = 'hand_lite'
+"""The shipped model that is taken where none is named."""
+
+RUNTIMES = ('auto', 'torch', 'openvino', 'onnx')
+"""What may execute a network; see `runtimes.make_runtime`."""
+
+HANDEDNESSES: tuple[Handedness, ...] = ('right', 'left')
+"""Which hand the camera may see."""
+
+HANDEDNESS: Handedness = 'right'
+"""The hand that the models know; the other is mirrored on its way through."""
+
+DEPTH_RANGE = (0.15, 1.5)
+"""Nearest and farthest depth (m) where a subject is looked for."""
+
+PASSES = 2
+"""How often the network sees a frame: the second time, about the joints found first."""
+
+MIN_CONFIDENCE = 0.5
+"""Mean confidence from which on a skeleton counts as found.
+
+The shipped hand model gives hands 0.7 to 0.9, and arms, trunks and walls less than 0.45.
+"""
