@@ -4,15 +4,28 @@ import json
 from pathlib import Path
 import subprocess
 import sys
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
+from v2v_pose_ros import defaults
 from v2v_pose_ros.cli import main
+from v2v_pose_ros.commands import evaluate, import_weights
+from v2v_pose_ros.evaluation.conventions import PROTOCOLS
+from v2v_pose_ros.importing.weights import JOINT_ORDERS_OF_DATASETS
+from v2v_pose_ros.localization import LocalizerOptions
+from v2v_pose_ros.runtimes import RUNTIMES
 from v2v_pose_ros.skeletons import HAND
 
 ROOT = Path(__file__).parents[1]
+
+
+def predict(folder, *arguments):
+    """Run `v2v-pose predict` with the shipped model on frames of a folder."""
+    camera = str(folder / 'camera.yaml')
+    return main(['predict', '--model', 'hand_lite', '--camera', camera, *map(str, arguments)])
 
 
 @pytest.fixture(scope='module')
@@ -36,6 +49,25 @@ def test_the_installed_command_runs():
     assert done.stderr == ''
 
 
+def test_help_waits_for_no_library():
+    program = (
+        'import sys; from v2v_pose_ros.cli import make_parser; make_parser().format_help(); '
+        "print([name for name in ('torch', 'numpy', 'cv2', 'yaml') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == '[]\n'
+
+
+def test_names_of_the_command_line_are_those_of_the_core():
+    assert set(evaluate.DATASETS) == set(PROTOCOLS)
+    assert set(import_weights.JOINT_ORDERS) == set(JOINT_ORDERS_OF_DATASETS)
+    assert defaults.RUNTIMES == RUNTIMES
+    assert LocalizerOptions().depth_range == defaults.DEPTH_RANGE
+    assert set(defaults.HANDEDNESSES) == set(get_args(defaults.Handedness))
+
+
 def test_models_are_listed_for_people(capsys):
     assert main(['models']) == 0
     assert 'hand_lite: v2v, hand, cube 0.25 m' in capsys.readouterr().out
@@ -44,19 +76,7 @@ def test_models_are_listed_for_people(capsys):
 def test_predict_writes_joints_and_overlays(frames, tmp_path, capsys):
     out, overlay = tmp_path / 'joints.json', tmp_path / 'overlay'
     images = sorted(map(str, frames.glob('*.png')))
-    command = [
-        'predict',
-        '--model',
-        'hand_lite',
-        '--camera',
-        str(frames / 'camera.yaml'),
-        '--out',
-        str(out),
-        '--overlay',
-        str(overlay),
-        *images,
-    ]
-    assert main(command) == 0
+    assert predict(frames, '--out', out, '--overlay', overlay, *images) == 0
     found = json.loads(out.read_text())['frames']
     assert [frame['file'] for frame in found] == images
     assert any(frame['found'] for frame in found)
@@ -71,32 +91,14 @@ def test_predict_writes_joints_and_overlays(frames, tmp_path, capsys):
 
 
 def test_predict_prints_one_document_with_json(frames, capsys):
-    command = [
-        'predict',
-        '--model',
-        'hand_lite',
-        '--camera',
-        str(frames / 'camera.yaml'),
-        '--json',
-        str(frames / '000000.png'),
-    ]
-    assert main(command) == 0
+    assert predict(frames, '--json', frames / '000000.png') == 0
     assert len(json.loads(capsys.readouterr().out)['frames']) == 1
 
 
 def test_an_empty_image_is_not_found(frames, tmp_path, capsys):
     path = tmp_path / 'empty.png'
     cv2.imwrite(str(path), np.zeros((480, 640), np.uint16))
-    command = [
-        'predict',
-        '--model',
-        'hand_lite',
-        '--camera',
-        str(frames / 'camera.yaml'),
-        '--json',
-        str(path),
-    ]
-    assert main(command) == 0
+    assert predict(frames, '--json', path) == 0
     assert json.loads(capsys.readouterr().out)['frames'] == [
         {'file': str(path), 'found': False, 'joints': []}
     ]
@@ -120,15 +122,7 @@ def write(path, image):
     ],
 )
 def test_frames_that_are_none_fail_with_a_sentence(frames, tmp_path, capsys, make, words):
-    command = [
-        'predict',
-        '--model',
-        'hand_lite',
-        '--camera',
-        str(frames / 'camera.yaml'),
-        make(tmp_path),
-    ]
-    assert main(command) == 1
+    assert predict(frames, make(tmp_path)) == 1
     error = capsys.readouterr().err
     assert words in error
     assert error.startswith('v2v-pose predict: ')

@@ -1,0 +1,55 @@
+"""What makes an estimator, for the commands that need one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from v2v_pose_ros import defaults
+
+if TYPE_CHECKING:  # it would import PyTorch
+    from v2v_pose_ros.estimator import PoseEstimator
+
+
+def add_estimator_arguments(parser: argparse.ArgumentParser, *, model_required: bool) -> None:
+    """Add what makes an estimator; where no model has to be named, there is a default one."""
+    group = parser.add_argument_group('model')
+    group.add_argument(
+        '--model',
+        action='append',
+        required=model_required,
+        metavar='NAME',
+        help='a shipped model or a .safetensors file; give it several times for an ensemble',
+    )
+    group.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    group.add_argument('--runtime', default='auto', choices=defaults.RUNTIMES)
+    group.add_argument('--handedness', default=defaults.HANDEDNESS, choices=defaults.HANDEDNESSES)
+    near, far = defaults.DEPTH_RANGE
+    group.add_argument(
+        '--depth-range',
+        nargs=2,
+        type=float,
+        default=defaults.DEPTH_RANGE,
+        metavar=('NEAR', 'FAR'),
+        help=f'metres between which the subject is looked for (default: {near} {far})',
+    )
+    group.add_argument(
+        '--passes',
+        type=int,
+        default=defaults.PASSES,
+        help='how often the cube is re-centred (default: %(default)s)',
+    )
+
+
+def load_estimator(options: argparse.Namespace) -> PoseEstimator:
+    """Return the estimator that the arguments describe."""
+    from v2v_pose_ros.estimator import PoseEstimator
+
+    return PoseEstimator.load(
+        options.model or [defaults.MODEL],
+        device=options.device,
+        runtime=options.runtime,
+        depth_range=tuple(options.depth_range),
+        handedness=options.handedness,
+        passes=options.passes,
+    )
