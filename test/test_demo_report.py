@@ -38,6 +38,7 @@ def play(frames: int, *, lost: int = 0, every: int = 1, error: float = 0.003) ->
     run = RunStatistics(HAND)
     for early in range(-30, 1):  # before counting starts
         run.frame(START + early * PERIOD)
+        run.truth(START + early * PERIOD, joints())
     run.pose(START - PERIOD, START, joints())
     run.node(state(0, 1000))
     for number in range(1, frames + 1):
@@ -111,9 +112,43 @@ def test_frames_without_a_hand_are_no_poses():
     assert report['mean_error_mm'] is None
 
 
-def test_counting_waits_for_the_first_pose():
+@pytest.mark.parametrize('late', ['frame', 'truth', 'pose'])
+def test_counting_waits_until_frames_truths_and_poses_arrive(late):
+    """The publishers are found one after the other; here, one is found 3 s after the others."""
     run = RunStatistics(HAND)
+    arrive = {
+        'frame': lambda stamp: run.frame(stamp),
+        'truth': lambda stamp: run.truth(stamp, joints()),
+        'pose': lambda stamp: run.pose(stamp, stamp, joints()),
+    }
+    for second in range(6):
+        for kind, take_in in arrive.items():
+            if kind != late or second >= 3:
+                take_in(START + second * SECOND)
+        run.node(state(second * SECOND + SECOND // 2, second + 1))
+        assert (run.first is None) == (second < 3)
+    assert run.first is not None
+    assert run.first.received == 4
+    report = run.report()
+    assert report['frames_sent'] == report['frames_received'] == report['poses_published'] == 2
+
+
+def test_counting_waits_for_a_report_after_the_first_of_everything():
+    """What arrives late, and before an older report of the node, says nothing of that time."""
+    run = RunStatistics(HAND)
+    run.frame(START + SECOND)
+    run.truth(START + SECOND, joints())
+    run.pose(START + SECOND, START + SECOND, joints())
     run.node(state(0, 10))
+    assert run.first is None
+    run.node(state(SECOND, 20))
+    assert run.first is not None
+
+
+def test_images_without_a_hand_start_no_counting():
+    run = RunStatistics(HAND)
+    run.frame(START)
+    run.truth(START, joints())
     run.pose(START, START, None)
     run.node(state(SECOND, 20))
     assert run.first is None

@@ -50,15 +50,16 @@ class RunStatistics:
     """Counts frames and poses between two reports of the node, and compares poses with the truth.
 
     The counted interval lies between two messages on /diagnostics, so that the node's own count of
-    images received can be compared with the stamps of the camera.  What lies in the interval is
-    added up and forgotten: a run may last for days.
+    images received can be compared with the stamps of the camera.  It starts when frames, truths
+    and poses all arrive: each has a publisher of its own, which is found when it is found.  What
+    lies in the interval is added up and forgotten: a run may last for days.
     """
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
         self.first: NodeState | None = None
         self.last: NodeState | None = None
-        self.has_pose = False
+        self._first_pose: int | None = None  # the stamp
         self._frames: deque[int] = deque(maxlen=_KEPT)  # not counted yet, as the two below
         self._poses: deque[Pose] = deque(maxlen=_KEPT)
         self._truths: dict[int, Joints] = {}
@@ -81,16 +82,22 @@ class RunStatistics:
         """Take in an estimate; None as joints means that nobody was found."""
         self._poses.append(Pose(stamp, published, joints))
         if joints is not None:
-            self.has_pose = True
+            if self._first_pose is None:
+                self._first_pose = stamp
             self._recent.append(published)
 
     def node(self, state: NodeState) -> None:
-        """Take in what the node says; the counted interval starts after the first pose."""
+        """Take in what the node says; the counted interval starts once everything arrives."""
         if self.first is not None:
             self.last = state
             self._count()
-        elif self.has_pose:
+        elif self._complete_from(state.stamp):
             self.first = state
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether a pose has come."""
+        return self._first_pose is not None
 
     @property
     def seconds(self) -> float:
@@ -133,6 +140,11 @@ class RunStatistics:
         times = [time for time in self._recent if newest - time <= _RECENT * 1e9]
         span = (newest - times[0]) * 1e-9
         return (len(times) - 1) / span if span > 0 else 0.0
+
+    def _complete_from(self, stamp: int) -> bool:
+        """Tell whether frames, truths and poses have been arriving from this time on."""
+        firsts = (next(iter(self._frames), None), next(iter(self._truths), None), self._first_pose)
+        return all(first is not None and first <= stamp for first in firsts)
 
     def _count(self) -> None:
         """Add up what lies in the interval; what comes after it waits for the next time."""

@@ -40,7 +40,7 @@ MODULES = {
     'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
     'pose_node': 'v2v_pose_ros.ros.node',
 }
-LOADING = 120.0  # seconds until the first pose has to be there
+LOADING = 120.0  # seconds until the first pose has to be there, and counting to start
 _REFRESH, _LINE = 0.5, 2.0  # seconds between updates of the display, in a terminal and elsewhere
 _PICTURE = 3.0  # seconds to wait for an image with its pose
 
@@ -103,9 +103,9 @@ def _run(seconds: float, interrupted: Event) -> int:
 def observe(
     watch: Watch, children: Children, console: Console, seconds: float, interrupted: Event
 ) -> None:
-    """Wait for the first pose, then count; show the state meanwhile.
+    """Wait until poses and what they are compared with arrive, then count; show the state.
 
-    Raises ChildDied when the camera or the node ends, and DemoFailed when no pose comes.
+    Raises ChildDied when the camera or the node ends, and DemoFailed when counting cannot start.
     """
     display = Display(console, watch.statistics)
     begun = time.monotonic()
@@ -113,9 +113,14 @@ def observe(
         while watch.statistics.seconds < seconds and not interrupted.is_set():
             watch.spin(0.1)
             children.check()
-            if not watch.statistics.has_pose and time.monotonic() - begun > LOADING:
+            if watch.statistics.first is None and time.monotonic() - begun > LOADING:
+                problem = (
+                    'Poses came, but not camera_info, true joints and diagnostics with them,'
+                    if watch.statistics.has_pose
+                    else 'No pose was published'
+                )
                 raise DemoFailed(
-                    f'No pose was published within {LOADING:.0f} s. The node said last:\n'
+                    f'{problem} within {LOADING:.0f} s. The node said last:\n'
                     + children.last_lines('pose_node')
                 )
             display.update()
