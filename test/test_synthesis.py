@@ -1,5 +1,6 @@
 """Rendered hands: geometry against brute force, determinism, and labels that lie on the hand."""
 
+from dataclasses import replace
 import json
 
 import cv2
@@ -8,13 +9,17 @@ import pytest
 import torch
 
 from v2v_pose_ros.skeletons import FINGERS, HAND
+from v2v_pose_ros.synthesis.camera_scene import sr305
 from v2v_pose_ros.synthesis.export import CAMERA, write_frames
 from v2v_pose_ros.synthesis.hand import ANGLES, HandModel, HandShape
+from v2v_pose_ros.synthesis.hand_benchmark import PARTS
 from v2v_pose_ros.synthesis.poses import LIMITS, PoseSampler
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
 from v2v_pose_ros.synthesis.rasterizer import rasterize
 from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points, SceneOptions
 from v2v_pose_ros.synthesis.sensors import occluded_from, SensorSettings
+
+BARE = SceneOptions(noise=False, wall=0, clutter=0, held=0, other_hand=0, cut=0, sleeve=0)
 
 
 @pytest.fixture(scope='module')
@@ -141,7 +146,8 @@ def test_scenes_are_a_function_of_the_seed():
 
 
 def test_labels_lie_just_under_the_visible_surface():
-    options = SceneOptions(noise=False, wall=0, clutter=0, held=0, cut=0, sleeve=0, raised=1)
+    # Poses and views in which hardly any joint hides behind another finger.
+    options = replace(BARE, gestures=('open', 'flat', 'relaxed'), views=('palm', 'back'))
     scene = HandScenes(seed=0, options=options).sample(24)
     fx, fy, cx, cy = scene.intrinsics[:, :, None].unbind(1)
     joints = scene.joints
@@ -155,6 +161,101 @@ def test_labels_lie_just_under_the_visible_surface():
     under = (joints[..., 2] - surface)[on_hand]
     assert (under > -0.003).float().mean() > 0.99  # never in front of the skin
     assert under.median() < 0.012
+
+
+def along_and_out_of_the_palm(joints):
+    """Unit vectors [B, 3] from the wrist to the knuckles, and out of a right hand's palm."""
+    index, pinky = joints[:, HAND.index('index_mcp')], joints[:, HAND.index('pinky_mcp')]
+    along = 0.5 * (index + pinky) - joints[:, 0]
+    palm = torch.linalg.cross(along, index - pinky)
+    return along / along.norm(dim=1, keepdim=True), -palm / palm.norm(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ('view', 'fingers', 'palm'),
+    [
+        ('palm', (0, -1, 0), (0, 0, -1)),
+        ('back', (0, -1, 0), (0, 0, 1)),
+        ('down', (0, 1, 0), (0, 0, -1)),
+        ('towards', (0, 0, -1), None),
+        ('thumb_edge', (0, -1, 0), None),
+        ('little_finger_edge', (0, -1, 0), None),
+    ],
+)
+def test_a_view_shows_what_its_name_says(view, fingers, palm):
+    options = replace(BARE, views=(view,), gestures=('flat',))
+    joints = HandScenes(seed=1, options=options).sample(32).joints
+    along, out = along_and_out_of_the_palm(joints)
+    assert (along @ torch.tensor(fingers, dtype=torch.float32)).mean() > 0.85
+    if palm is not None:
+        assert (out @ torch.tensor(palm, dtype=torch.float32)).mean() > 0.8
+    if view.endswith('edge'):
+        sides = joints[:, HAND.indices(['index_mcp', 'pinky_mcp']), 2]
+        nearer = sides.argmin(1).float().mean()  # 0: the thumb's side, 1: the little finger's
+        assert nearer == (0 if view == 'thumb_edge' else 1)
+
+
+def test_gestures_can_be_asked_for_by_name():
+    scenes = HandScenes(seed=1, options=replace(BARE, gestures=('fist',)))
+    joints = scenes.sample(16).joints
+    reach = (joints[:, HAND.index('middle_tip')] - joints[:, 0]).norm(dim=1)
+    assert reach.max() < 0.115
+    with pytest.raises(ValueError, match='unknown gestures wave'):
+        HandScenes(options=SceneOptions(gestures=('wave',)))
+
+
+def brought_by(**options):
+    """Noise-free windows with something in them, and the share of pixels that it changed."""
+    bare = HandScenes(seed=6, options=replace(BARE, gestures=('cylinder',))).sample(24)
+    scene = HandScenes(seed=6, options=replace(BARE, gestures=('cylinder',), **options)).sample(24)
+    assert torch.equal(bare.joints, scene.joints)
+    return scene, (bare.depth != scene.depth).flatten(1).float().mean(1)
+
+
+@pytest.mark.parametrize(('thing', 'least'), [('wall', 0.9), ('held', 0.5), ('other_hand', 0.3)])
+def test_surroundings_appear_in_their_share_of_the_scenes(thing, least):
+    _, changed = brought_by(**{thing: 1.0})
+    assert (changed > 0.001).float().mean() >= least
+
+
+def test_things_beside_the_hand_hardly_hide_it():
+    scene, _ = brought_by(clutter=1.0, other_hand=1.0)
+    uv = scene.joints[..., :2] / scene.joints[..., 2:] * scene.intrinsics[:, None, :2]
+    u, v = (uv + scene.intrinsics[:, None, 2:]).round().long().clamp(0, 159).unbind(-1)
+    seen = scene.depth[torch.arange(24)[:, None], v, u]
+    bare = HandScenes(seed=6, options=replace(BARE, gestures=('cylinder',))).sample(24).depth
+    free = (seen == bare[torch.arange(24)[:, None], v, u]).all(1)
+    assert free.float().mean() > 0.9
+
+
+@pytest.mark.parametrize('size', [(640, 480), (320, 240)])
+def test_a_frame_shows_the_whole_hand_unless_it_is_to_cut_it(size):
+    camera = sr305(*size)
+
+    def inside(cut):
+        scenes = HandScenes(seed=3, options=replace(BARE, cut=cut, distance=(0.3, 0.6)))
+        joints = np.stack([scenes.frame(camera)[1] for _ in range(8)])
+        uv = joints[..., :2] / joints[..., 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+        return ((uv >= 0) & (uv <= np.array(size) - 1)).all(-1)
+
+    assert inside(0.0).mean() > 0.98
+    cut = inside(1.0)
+    assert 0.3 < cut.mean() < 0.97
+    assert (~cut).any(axis=1).mean() > 0.7
+
+
+def test_the_benchmark_has_the_named_parts_and_repeats_itself():
+    assert sum(part.frames for part in PARTS) == 2000
+    assert len({part.name for part in PARTS}) == len(PARTS)
+    by_name = {part.name: part for part in PARTS}
+    first, again = (next(iter(by_name['holding'])) for _ in range(2))
+    assert first[0] == again[0] == 'structured_light'
+    assert np.array_equal(first[1], again[1])
+    # The same hands through two cameras.
+    fine, coarse = (next(iter(by_name[name])) for name in ('480_lines', '240_lines'))
+    assert fine[1].shape == (480, 640)
+    assert coarse[1].shape == (240, 320)
+    np.testing.assert_allclose(fine[2] - fine[2][0], coarse[2] - coarse[2][0], atol=1e-6)
 
 
 def test_reference_points_are_near_the_hand():

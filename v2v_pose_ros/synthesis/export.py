@@ -11,10 +11,11 @@ import yaml
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.synthesis.camera_scene import sr305
 from v2v_pose_ros.synthesis.scenes import HandScenes
 
-CAMERA = Camera(width=640, height=480, fx=476.0, fy=476.0, cx=319.5, cy=239.5)
-"""The camera of exported frames, much like an SR305's."""
+CAMERA = sr305()
+"""The camera of exported frames."""
 
 
 def write_frames(folder: Path, count: int, seed: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 
 import torch
 from torch import Tensor
 
+from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.hand import ANGLES, HandModel, HandShape
 
 # Degrees, low and high; after Kapandji, The Physiology of the Joints, and the measured everyday
@@ -97,10 +99,26 @@ def angles_from_curl(curl: Tensor, hook: Tensor, thumb: Tensor, spread: Tensor) 
 class PoseSampler:
     """Draws joint angles [B, 22] that a hand can take, from a generator."""
 
-    def __init__(self, model: HandModel, generator: torch.Generator) -> None:
-        """Remember the hand and the source of randomness (on the hand's device)."""
-        self.model, self.generator = model, generator
+    def __init__(
+        self, model: HandModel, generator: torch.Generator, gestures: Sequence[str] = ()
+    ) -> None:
+        """Remember the hand and the source of randomness (on the hand's device).
+
+        Args:
+            model: the hand.
+            generator: on the hand's device.
+            gestures: these alone are drawn; all of them, and free poses, by default.
+
+        Raises:
+            ValueError: a gesture is unknown.
+        """
+        if unknown := set(gestures) - set(GESTURES):
+            raise ValueError(
+                f'unknown gestures {", ".join(sorted(unknown))}; known: {", ".join(GESTURES)}'
+            )
+        self.model, self.draws = model, Draws(generator)
         self.device = model.device
+        self._only = torch.tensor([_NAMES.index(name) for name in gestures], device=self.device)
         self.limits = LIMITS.to(self.device)
         self._curl = torch.tensor([GESTURES[n][0] for n in _NAMES], device=self.device)
         self._thumb = torch.deg2rad(
@@ -110,25 +128,22 @@ class PoseSampler:
             [math.radians(GESTURES[n][2]) for n in _NAMES], device=self.device
         )
 
-    def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=self.generator, device=self.device)
-
-    def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self.generator, device=self.device)
-
     def sample(self, batch: int) -> Tensor:
         """Return angles [B, 22]: two fifths gestures, the rest free or between two poses."""
-        candidates = self._draw(3 * batch)
+        candidates = self.draw(3 * batch)
         depth = self.penetration(candidates)
         # Three candidates for each place: the first that is free, else the least entangled.
         cost = torch.where(depth < 0.004, torch.zeros_like(depth), depth).unflatten(0, (3, batch))
         choice = cost.argmin(0)
         return candidates.unflatten(0, (3, batch))[choice, torch.arange(batch, device=self.device)]
 
-    def _draw(self, count: int) -> Tensor:
+    def draw(self, count: int) -> Tensor:
+        """Return angles [B, 22] whose fingers may lie inside each other."""
+        if len(self._only):
+            return self.clamp(self._gestures(count))
         gesture, free = self._gestures(count), self._free(count)
-        kind = self._uniform(count)
-        mix = self._uniform(count, 1)
+        kind = self.draws.uniform(count)
+        mix = self.draws.uniform(count, 1)
         between = mix * gesture + (1 - mix) * self._gestures(count)
         angles = torch.where((kind < 0.4)[:, None], gesture, free)
         angles = torch.where((kind > 0.8)[:, None], between, angles)
@@ -139,37 +154,41 @@ class PoseSampler:
         return angles.clamp(self.limits[:, 0], self.limits[:, 1])
 
     def _gestures(self, count: int) -> Tensor:
-        pick = torch.randint(len(_NAMES), (count,), generator=self.generator, device=self.device)
+        pick = self.draws.choice(len(self._only) or len(_NAMES), count)
+        if len(self._only):
+            pick = self._only[pick]
         fan = torch.tensor([0.0, 1.0, 0.2, -0.5, -1.2], device=self.device)
-        spread = (self._spread[pick, None] + 0.07 * self._normal(count, 1)) * fan
-        curl = self._curl[pick] + 0.08 * self._normal(count, 5)
+        spread = (self._spread[pick, None] + 0.07 * self.draws.normal(count, 1)) * fan
+        curl = self._curl[pick] + 0.08 * self.draws.normal(count, 5)
         angles = angles_from_curl(
             curl,
-            0.35 * self._normal(count, 5).clamp(-2, 2),
-            self._thumb[pick] + math.radians(8) * self._normal(count, 2),
-            spread + 0.04 * self._normal(count, 5),
+            0.35 * self.draws.normal(count, 5).clamp(-2, 2),
+            self._thumb[pick] + math.radians(8) * self.draws.normal(count, 2),
+            spread + 0.04 * self.draws.normal(count, 5),
         )
         return self._finish(angles, 0.06)
 
     def _free(self, count: int) -> Tensor:
-        shared = self._uniform(count, 1)
-        own = self._uniform(count, 5)
-        weight = self._uniform(count, 1)
+        shared = self.draws.uniform(count, 1)
+        own = self.draws.uniform(count, 5)
+        weight = self.draws.uniform(count, 1)
         curl = (weight * shared + (1 - weight) * own) * 1.1 - 0.08
-        straight = self._uniform(count, 5) < 0.25
-        curl = torch.where(straight, 0.1 * self._normal(count, 5), curl)
-        hook = (self._uniform(count, 1) * 2 - 1) * 0.7 + 0.5 * self._normal(count, 5)
+        straight = self.draws.uniform(count, 5) < 0.25
+        curl = torch.where(straight, 0.1 * self.draws.normal(count, 5), curl)
+        hook = (self.draws.uniform(count, 1) * 2 - 1) * 0.7 + 0.5 * self.draws.normal(count, 5)
         low, high = self.limits[2:4, 0], self.limits[2:4, 1]
-        thumb = low + (high - low) * self._uniform(count, 2)
+        thumb = low + (high - low) * self.draws.uniform(count, 2)
         fan = torch.tensor([0.0, 1.0, 0.2, -0.5, -1.2], device=self.device)
-        spread = 0.14 * (self._normal(count, 1) + 0.4) * fan + 0.06 * self._normal(count, 5)
+        spread = 0.14 * (self.draws.normal(count, 1) + 0.4) * fan + 0.06 * self.draws.normal(
+            count, 5
+        )
         return self._finish(angles_from_curl(curl, hook.clamp(-1, 1), thumb, spread), 0.1)
 
     def _finish(self, angles: Tensor, noise: float) -> Tensor:
         """Add joint noise and a wrist to angles [B, 22]."""
-        angles = angles + noise * self._normal(*angles.shape)
-        angles[:, 0] = math.radians(22) * self._normal(len(angles))
-        angles[:, 1] = math.radians(10) * self._normal(len(angles)) - 0.05
+        angles = angles + noise * self.draws.normal(*angles.shape)
+        angles[:, 0] = math.radians(22) * self.draws.normal(len(angles))
+        angles[:, 1] = math.radians(10) * self.draws.normal(len(angles)) - 0.05
         return angles
 
     def penetration(self, angles: Tensor) -> Tensor:

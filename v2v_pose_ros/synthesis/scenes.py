@@ -9,16 +9,32 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
 from v2v_pose_ros.synthesis.poses import PoseSampler
-from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
+from v2v_pose_ros.synthesis.primitives import superquadric_faces
 from v2v_pose_ros.synthesis.rasterizer import rasterize
-from v2v_pose_ros.synthesis.sensors import observe, SensorSettings
+from v2v_pose_ros.synthesis.sensors import FAMILIES, observe, SensorSettings
+from v2v_pose_ros.synthesis.surroundings import beside, clutter, held, wall
 
 # The hand frame (y to the fingers, x out of the back, z to the thumb) for a raised right hand that
 # shows its palm: columns are the images of x, y, z in the optical frame.
 RAISED = torch.tensor([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
 _OBJECTS = 4
+_SPREAD = math.radians(15)  # standard deviation about a named view
+_HALF_HAND = 0.1  # metres from the middle of a hand to where most of it ends
+
+# Turns about the optical axes and about the hand's own length, in degrees, from a raised right
+# hand that shows its palm.
+VIEWS: dict[str, tuple[tuple[float, float, float], float]] = {
+    'palm': ((0, 0, 0), 0),
+    'back': ((0, 0, 0), 180),
+    'thumb_edge': ((0, 0, 0), -90),
+    'little_finger_edge': ((0, 0, 0), 90),
+    'down': ((0, 0, 180), 0),
+    'towards': ((90, 0, 0), 0),
+}
+"""Named views: palm or back or an edge to the camera, fingers down, fingers to the camera."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +47,27 @@ class SceneOptions:
         wall: share with a large surface (torso, wall, table) behind the hand.
         clutter: share with small things beside the hand.
         held: share that hold something.
+        other_hand: share with a left hand close by.
         cut: share cut by the image border.
         sleeve: share with a sleeve.
         noise: whether the sensor models are applied.
+        family: the kind of sensor, one of `sensors.FAMILIES`; all of them by default.
+        gestures: the gestures, some of `poses.GESTURES`; all and free poses too by default.
+        views: the views, some of `VIEWS`; those that `raised` tells by default.
     """
 
     distance: tuple[float, float] = (0.25, 1.1)
     raised: float = 0.5
     wall: float = 0.5
     clutter: float = 0.35
-    held: float = 0.15
+    held: float = 0.25
+    other_hand: float = 0.1
     cut: float = 0.06
     sleeve: float = 0.4
     noise: bool = True
+    family: str | None = None
+    gestures: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,22 +110,15 @@ class HandScenes:
         self.window = window
         self.device = self.model.device
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.poses = PoseSampler(self.model, self.generator)
+        self.draws = Draws(self.generator)
+        self.poses = PoseSampler(self.model, self.generator, self.options.gestures)
         objects = superquadric_faces(self.device)
         self._object_faces = torch.cat(
             [objects + k * (int(objects.max()) + 1) for k in range(_OBJECTS)]
         )
-
-    def _uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        draw = torch.rand(*shape, generator=self.generator, device=self.device)
-        return low + (high - low) * draw
-
-    def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self.generator, device=self.device)
-
-    def _unit(self, *shape: int) -> Tensor:
-        vector = self._normal(*shape, 3)
-        return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+        self._views = torch.stack([_view(name) for name in self.options.views or VIEWS]).to(
+            self.device
+        )
 
     def sample(self, batch: int) -> Scene:
         """Draw B scenes as windows about the hand."""
@@ -114,10 +131,12 @@ class HandScenes:
     def frame(self, camera: Camera) -> tuple[FloatArray, FloatArray]:
         """Draw one scene as a whole image of a camera without distortion.
 
+        The hand is in the image, but for the share of the frames that cuts it.
+
         Returns:
             Depth [H, W] in metres, 0 = no measurement, and joints [21, 3] in metres.
         """
-        vertices, faces, joints = self._meshes(self._places(1))
+        vertices, faces, joints = self._meshes(self._places_in(camera))
         intrinsics = torch.tensor(
             [[camera.fx, camera.fy, camera.cx, camera.cy]], device=self.device
         )
@@ -134,33 +153,39 @@ class HandScenes:
         joints = mesh.joints @ rotation.transpose(1, 2)
         shift = place - 0.5 * (joints.amin(1) + joints.amax(1))
         vertices, joints = vertices + shift[:, None], joints + shift[:, None]
+        other = self._other_hand(joints, place)
         things = self._surroundings(joints, place)
-        faces = torch.cat([mesh.faces, self._object_faces + vertices.shape[1]])
-        return torch.cat([vertices, things.flatten(1, 2)], 1), faces, joints
+        size = vertices.shape[1]
+        faces = torch.cat([mesh.faces, mesh.faces.flip(1) + size, self._object_faces + 2 * size])
+        return torch.cat([vertices, other, things.flatten(1, 2)], 1), faces, joints
 
     def _observe(self, depth: Tensor, intrinsics: Tensor) -> Tensor:
         if not self.options.noise:
             return depth
-        settings = SensorSettings.sample(len(depth), self.generator)
+        family = None
+        if self.options.family is not None:
+            index = FAMILIES.index(self.options.family)
+            family = torch.full((len(depth),), index, device=self.device)
+        settings = SensorSettings.sample(len(depth), self.generator, family)
         return observe(depth, intrinsics[:, 0], settings, self.generator)
 
     def shapes(self, batch: int) -> HandShape:
         """Draw hands: children to large adults, long and short, thick and thin fingers."""
-        adult = 1.03 + 0.07 * self._normal(batch)
+        adult = 1.03 + 0.07 * self.draws.normal(batch)
         scale = torch.where(
-            self._uniform(batch) < 0.12, self._uniform(batch, low=0.72, high=0.95), adult
+            self.draws.chance(0.12, batch), self.draws.uniform(batch, low=0.72, high=0.95), adult
         ).clamp(0.7, 1.25)
-        lengths = 1 + 0.04 * self._normal(batch, 15) + 0.03 * self._normal(batch, 1)
-        thickness = 1 + 0.07 * self._normal(batch, 1) + 0.03 * self._normal(batch, 15)
+        lengths = 1 + 0.04 * self.draws.normal(batch, 15) + 0.03 * self.draws.normal(batch, 1)
+        thickness = 1 + 0.07 * self.draws.normal(batch, 1) + 0.03 * self.draws.normal(batch, 15)
         rings = torch.linspace(0, 1, 8, device=self.device)
-        start = self._uniform(batch, 1, low=-0.2, high=0.9)
-        loose = self._uniform(batch, 1, low=0.05, high=0.6)
-        sleeved = (self._uniform(batch, 1) < self.options.sleeve).float()
-        folds = 1 + 0.05 * self._normal(batch, 8)
+        start = self.draws.uniform(batch, 1, low=-0.2, high=0.9)
+        loose = self.draws.uniform(batch, 1, low=0.05, high=0.6)
+        sleeved = self.draws.chance(self.options.sleeve, batch, 1).float()
+        folds = 1 + 0.05 * self.draws.normal(batch, 8)
         sleeve = 1 + sleeved * (rings > start).float() * loose * folds
-        sleeve = sleeve * (1 + 0.08 * self._normal(batch, 1))
+        sleeve = sleeve * (1 + 0.08 * self.draws.normal(batch, 1))
         return HandShape(
-            self._normal(batch, self.model.components).clamp(-2.5, 2.5),
+            self.draws.normal(batch, self.model.components).clamp(-2.5, 2.5),
             scale,
             lengths.clamp(0.85, 1.15),
             thickness.clamp(0.8, 1.25),
@@ -169,26 +194,49 @@ class HandScenes:
 
     def orientations(self, batch: int) -> Tensor:
         """Draw rotations [B, 3, 3] from the hand frame to the optical frame."""
-        turn = torch.linalg.qr(self._normal(batch, 3, 3))[0]
-        anywhere = turn * torch.linalg.det(turn).sign()[:, None, None]
-        axis = self._unit(batch) * torch.tensor([1.0, 0.15, 1.0], device=self.device)
+        draws = self.draws
+        if self.options.views:
+            view = self._views[draws.choice(len(self._views), batch)]
+            return rotation_about(draws.unit(batch), _SPREAD * draws.normal(batch)) @ view
+        axis = draws.unit(batch) * torch.tensor([1.0, 0.15, 1.0], device=self.device)
         axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-        tilt = rotation_about(axis, math.radians(38) * self._normal(batch).clamp(-2, 2))
+        tilt = rotation_about(axis, math.radians(38) * draws.normal(batch).clamp(-2, 2))
         y_axis = torch.tensor([0.0, 1.0, 0.0], device=self.device)
-        spin = self._uniform(batch, low=-math.pi, high=math.pi)
-        palm = math.radians(40) * self._normal(batch)
-        spin = torch.where(self._uniform(batch) < 0.5, palm, spin)
+        spin = draws.uniform(batch, low=-math.pi, high=math.pi)
+        spin = torch.where(draws.chance(0.5, batch), math.radians(40) * draws.normal(batch), spin)
         raised = tilt @ RAISED.to(self.device) @ rotation_about(y_axis, spin)
-        choose = self._uniform(batch, 1, 1) < self.options.raised
-        return torch.where(choose, raised, anywhere)
+        choose = draws.chance(self.options.raised, batch, 1, 1)
+        return torch.where(choose, raised, draws.rotations(batch))
 
     def _places(self, batch: int) -> Tensor:
         """Draw where the middle of the hand is [B, 3], in a field of view of 70 x 55 degrees."""
-        low, high = self.options.distance
-        z = low * (high / low) ** self._uniform(batch)
-        x = self._uniform(batch, low=-0.6, high=0.6) * z
-        y = self._uniform(batch, low=-0.45, high=0.45) * z
+        z = self._distances(batch)
+        x = self.draws.uniform(batch, low=-0.6, high=0.6) * z
+        y = self.draws.uniform(batch, low=-0.45, high=0.45) * z
         return torch.stack([x, y, z], 1)
+
+    def _distances(self, batch: int) -> Tensor:
+        low, high = self.options.distance
+        return low * (high / low) ** self.draws.uniform(batch)
+
+    def _places_in(self, camera: Camera) -> Tensor:
+        """Draw where the middle of a hand is [1, 3] that the image shows whole, or cuts."""
+        z = self._distances(1)
+        size = torch.tensor([camera.width, camera.height], device=self.device)
+        focal = torch.tensor([camera.fx, camera.fy], device=self.device)
+        middle = torch.tensor([camera.cx, camera.cy], device=self.device)
+        low, high = -middle / focal * z, (size - 1 - middle) / focal * z
+        room = torch.minimum(low.new_tensor(_HALF_HAND), 0.5 * (high - low))
+        place = low + room + (high - low - 2 * room) * self.draws.uniform(2)
+        border = torch.stack([low, high]) + self.draws.uniform(1, low=0.03, high=0.08) * (
+            torch.tensor([[1.0], [-1.0]], device=self.device)
+        )
+        side, axis = self.draws.choice(2, 1), self.draws.choice(2, 1)
+        cut = self.draws.chance(self.options.cut, 1) & (
+            torch.arange(2, device=self.device) == axis
+        )
+        place = torch.where(cut, border[side[0]], place)
+        return torch.cat([place, z])[None]
 
     def _intrinsics(self, place: Tensor) -> Tensor:
         """Draw focal lengths and place the window about the hand.
@@ -198,96 +246,39 @@ class HandScenes:
         """
         batch, size = len(place), self.window
         z = place[:, 2]
-        native = self._uniform(batch, low=210.0, high=650.0)
+        native = self.draws.uniform(batch, low=210.0, high=650.0)
         focal = torch.minimum(native, z * size / 0.28)
         centre = (size - 1) / 2 - place[:, :2] / z[:, None] * focal[:, None]
         return torch.cat([focal[:, None], focal[:, None], centre], 1)
 
     def _surroundings(self, joints: Tensor, place: Tensor) -> Tensor:
         """Place a wall, two things and something held; return vertices [B, 4, V, 3]."""
-        batch = len(joints)
-        wall = self._wall(place)
-        beside = [self._clutter(joints, place) for _ in range(2)]
-        held = self._held(joints)
-        away = torch.tensor([0.0, 0.0, -10.0], device=self.device)
-        shares = (self.options.wall, self.options.clutter, self.options.clutter, self.options.held)
-        things = []
-        for (vertices, allowed), share in zip((wall, *beside, held), shares, strict=True):
-            present = allowed & (self._uniform(batch) < share)
-            things.append(torch.where(present[:, None, None], vertices, away))
+        draws, options = self.draws, self.options
+        things = [
+            self._where(options.wall, *wall(draws, place)),
+            self._where(options.clutter, *clutter(draws, joints, place)),
+            self._where(options.clutter, *clutter(draws, joints, place)),
+            self._where(options.held, *held(draws, joints)),
+        ]
         return torch.stack(things, 1)
 
-    def _turned(self, vertices: Tensor) -> Tensor:
-        turn = torch.linalg.qr(self._normal(len(vertices), 3, 3))[0]
-        turn = turn * torch.linalg.det(turn).sign()[:, None, None]
-        return vertices @ turn.transpose(1, 2)
+    def _other_hand(self, joints: Tensor, place: Tensor) -> Tensor:
+        """Place a left hand somewhere about the hand; return vertices [B, V, 3]."""
+        mesh = self.model(self.shapes(len(place)), self.poses.draw(len(place)))
+        left = mesh.vertices * torch.tensor([1.0, 1.0, -1.0], device=self.device)
+        return self._where(self.options.other_hand, *beside(self.draws, left, joints, place))
 
-    def _wall(self, place: Tensor) -> tuple[Tensor, Tensor]:
-        """Return something large whose near side is 9 to 60 cm behind the middle of the hand."""
-        batch = len(place)
-        size = torch.stack(
-            [
-                self._uniform(batch, low=0.1, high=0.45),
-                self._uniform(batch, low=0.1, high=0.5),
-                self._uniform(batch, low=0.06, high=0.2),
-            ],
-            1,
-        )
-        shape = self._uniform(batch, 2, low=0.25, high=1.0)
-        tilt = rotation_about(self._unit(batch), 0.5 * self._normal(batch))
-        vertices = superquadrics(size, shape) @ tilt.transpose(1, 2)
-        near = vertices[..., 2].amin(1)
-        behind = 0.09 + 0.5 * self._uniform(batch) ** 2
-        offset = torch.cat([0.15 * self._normal(batch, 2), (behind - near)[:, None]], 1)
-        return vertices + (place + offset)[:, None], torch.ones_like(near, dtype=torch.bool)
-
-    def _clutter(self, joints: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-        """Return something of 2 to 9 cm near the hand; not where it would touch the hand."""
-        batch = len(place)
-        size = self._uniform(batch, 3, low=0.015, high=0.09)
-        vertices = self._turned(superquadrics(size, self._uniform(batch, 2, low=0.2, high=1.0)))
-        away = self._uniform(batch, 1, low=0.07, high=0.2)
-        centre = place + self._unit(batch) * away
-        vertices = vertices + centre[:, None]
-        # Free of the hand, and not before it as the camera sees it.
-        gap = torch.cdist(joints, vertices).amin((1, 2))
-        inside = (joints - centre[:, None]).norm(dim=-1).amin(1) < size.amax(1) + 0.012
-        before = vertices[..., 2].amin(1) < joints[..., 2].amin(1) - 0.01
-        return vertices, (gap > 0.018) & ~inside & ~before
-
-    def _held(self, joints: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a cylinder, ball or box in the grasp, as thick as the fingers leave room."""
-        batch = len(joints)
-        knuckles, wrist = joints[:, 2:6], joints[:, 0]
-        tips = joints[:, [11, 14, 17, 20]]
-        across = knuckles[:, 0] - knuckles[:, 3]
-        across = across / across.norm(dim=-1, keepdim=True)
-        centre = 0.45 * knuckles.mean(1) + 0.45 * tips.mean(1) + 0.1 * wrist
-        centre = centre + 0.006 * self._normal(batch, 3)
-        relative = joints - centre[:, None]
-        # The sum spelt out: summing a broadcast product of three is what einsum is slow at.
-        along = (relative * across[:, None]).sum(-1, keepdim=True)
-        distance = (relative - along * across[:, None]).norm(dim=-1).amin(1)
-        radius = (distance - 0.008).clamp(max=0.05)
-        length = torch.where(
-            self._uniform(batch) < 0.4, radius, self._uniform(batch, low=0.03, high=0.13)
-        )
-        size = torch.stack([radius, radius, length], 1).clamp(min=1e-3)
-        around = torch.where(self._uniform(batch) < 0.7, 1.0, self._uniform(batch, low=0.2))
-        ends = self._uniform(batch, low=0.15, high=1.0)
-        vertices = superquadrics(size, torch.stack([ends, around], 1))
-        helper = self._unit(batch)
-        first = torch.linalg.cross(across, helper)
-        first = first / first.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-        frame = torch.stack([first, torch.linalg.cross(across, first), across], -1)
-        return vertices @ frame.transpose(1, 2) + centre[:, None], radius > 0.008
+    def _where(self, share: float, vertices: Tensor, allowed: Tensor) -> Tensor:
+        """Put things out of view but for a share of the scenes that have a place for them."""
+        present = allowed & self.draws.chance(share, len(vertices))
+        away = torch.tensor([0.0, 0.0, -10.0], device=self.device)
+        return torch.where(present[:, None, None], vertices, away)
 
     def _cut(self, depth: Tensor) -> Tensor:
         """Cut some windows by a straight image border through the outer third."""
         batch, size = len(depth), self.window
-        cut = self._uniform(batch) < self.options.cut
-        side = torch.randint(4, (batch,), generator=self.generator, device=self.device)
-        place = (self._uniform(batch, low=0.15, high=0.36) * size)[:, None, None]
+        cut, side = self.draws.chance(self.options.cut, batch), self.draws.choice(4, batch)
+        place = (self.draws.uniform(batch, low=0.15, high=0.36) * size)[:, None, None]
         axis = torch.arange(size, device=self.device)
         row, column = axis[None, :, None], axis[None, None, :]
         outside = torch.stack(
@@ -299,6 +290,16 @@ class HandScenes:
             ]
         )[side, torch.arange(batch, device=self.device)]
         return torch.where(outside & cut[:, None, None], 0.0, depth)
+
+
+def _view(name: str) -> Tensor:
+    """Return the rotation [3, 3] of a named view."""
+    turns, spin = VIEWS[name]
+    eye = torch.eye(3)
+    view = RAISED @ rotation_about(eye[1], torch.tensor(math.radians(spin)))
+    for axis, turn in zip(eye, turns, strict=True):
+        view = rotation_about(axis, torch.tensor(math.radians(turn))) @ view
+    return view
 
 
 def reference_points(scene: Scene, cube_size: float, generator: torch.Generator) -> Tensor:
