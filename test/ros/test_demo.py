@@ -18,7 +18,7 @@ import pytest
 
 from v2v_pose_ros.ros import demo
 from v2v_pose_ros.ros.demo_session import DemoFailed, free_domain
-from v2v_pose_ros.ros.processes import ChildDied, Children, remove_dead_segments
+from v2v_pose_ros.ros.processes import ChildDied, Children
 
 PATIENCE = 180.0  # seconds: the network is compiled at its first start
 
@@ -187,17 +187,6 @@ def test_a_second_demo_in_one_folder_is_refused(run, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         output, _ = run(DEMO_SECONDS='3').communicate(timeout=PATIENCE)
     assert 'another demo writes to' in output
-
-
-def test_memory_of_the_dead_is_removed_and_that_of_the_living_is_not(tmp_path):
-    for name in ('fastrtps_dead', 'fastrtps_dead_el', 'sem.fastrtps_dead_mutex',
-                 'fastrtps_alive', 'fastrtps_alive_el', 'something_else'):  # fmt: skip
-        (tmp_path / name).write_bytes(b'x')
-    with (tmp_path / 'fastrtps_alive_el').open('rb') as owner:
-        fcntl.flock(owner, fcntl.LOCK_EX)
-        assert remove_dead_segments(tmp_path) == 1
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {'fastrtps_alive', 'fastrtps_alive_el', 'something_else'}
 
 
 def test_an_empty_variable_means_the_default():

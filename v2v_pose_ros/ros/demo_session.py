@@ -32,7 +32,7 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import demo_report
 from v2v_pose_ros.ros.demo_picture import draw
 from v2v_pose_ros.ros.demo_report import NodeState, RunStatistics
-from v2v_pose_ros.ros.processes import ChildDied, Children, remove_dead_segments
+from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.skeletons import HAND
 
 RESULTS = Path('demo')
@@ -68,7 +68,6 @@ def run(seconds: float, interrupted: Event) -> int:
 def _run(seconds: float, interrupted: Event) -> int:
     for stale in ('report.json', 'skeleton.png'):
         (RESULTS / stale).unlink(missing_ok=True)
-    remove_dead_segments()
     console, children = Console(), Children(RESULTS)
     try:
         domain = free_domain()

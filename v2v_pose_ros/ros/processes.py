@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import ctypes
-import fcntl
 import os
 from pathlib import Path
 import signal
@@ -98,24 +97,3 @@ def _end_with_parent() -> Callable[[], None] | None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     return call
-
-
-def remove_dead_segments(folder: Path = Path('/dev/shm')) -> int:
-    """Remove the shared memory that killed processes left behind; return how many segments.
-
-    Fast DDS keeps every segment and port of shared memory locked while its owner lives.  Those of
-    processes that were killed stay, take up memory, and cost images whoever meets them; this is
-    what `fastdds shm clean` removes.
-    """
-    removed = 0
-    for lock in folder.glob('fastrtps_*_el'):
-        try:
-            with lock.open('rb') as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                segment = lock.with_name(lock.name.removesuffix('_el'))
-                for path in (segment, folder / f'sem.{segment.name}_mutex', lock):
-                    path.unlink(missing_ok=True)
-                removed += 1
-        except OSError:
-            continue  # its owner lives, it belongs to another user, or it has just gone
-    return removed
