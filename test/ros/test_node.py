@@ -14,8 +14,8 @@ from ros_bench import camera_info, depth_image, FRAME, HEIGHT, wait_until, WIDTH
 from visualization_msgs.msg import Marker
 
 from v2v_pose_ros.ros import overlays
+from v2v_pose_ros.ros.declarations import ParameterError
 from v2v_pose_ros.ros.node import PoseNode
-from v2v_pose_ros.ros.parameters import ParameterError
 from v2v_pose_ros.skeletons import HAND
 
 # The square of the image, seen by the camera of camera_info: 0.5 m away, at the middle.

@@ -8,13 +8,9 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 import yaml
 
-from v2v_pose_ros.ros.parameters import (
-    declare,
-    NodeParameters,
-    ParameterError,
-    subscription_qos,
-    updated,
-)
+from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
+from v2v_pose_ros.ros.parameters import NodeParameters
+from v2v_pose_ros.ros.qos import image_qos
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'hand.yaml'
 LIVE = {'min_depth', 'max_depth', 'min_confidence', 'marker_lifetime', 'publish_tf'}
@@ -25,7 +21,7 @@ def declare_with(make_node, **overrides):
         'parameters',
         parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()],
     )
-    return node, declare(node)
+    return node, declare(node, NodeParameters)
 
 
 def test_defaults_pass_their_own_check():
@@ -117,7 +113,7 @@ def test_changes_are_judged_together():
     ],
 )
 def test_subscriptions_keep_only_the_newest(profile, reliability):
-    qos = subscription_qos(profile)
+    qos = image_qos(profile)
     assert qos.depth == 5
     assert qos.reliability == reliability
     assert qos.durability != DurabilityPolicy.TRANSIENT_LOCAL

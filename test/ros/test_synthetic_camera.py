@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 import os
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
-from v2v_pose_ros.camera import Camera, decode_depth
+from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import synthetic_camera
+from v2v_pose_ros.ros.declarations import declare
 from v2v_pose_ros.ros.demo_session import hand_joints, nanoseconds
+from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
 
@@ -91,11 +94,6 @@ def start(ros_domain_id):
 
 def by_stamp(messages: list) -> dict:
     return {nanoseconds(message): message for message in messages}
-
-
-def depth_of(image: Image) -> np.ndarray:
-    size = image.width, image.height, image.step
-    return decode_depth(image.data, image.encoding, *size, bool(image.is_bigendian))
 
 
 def test_it_is_a_depth_camera_with_truth(listener, start):
@@ -198,8 +196,8 @@ def test_every_parameter_is_described(ros_domain_id):
     context = rclpy.Context()
     rclpy.init(context=context)
     node = Node('described', context=context)
-    synthetic_camera.declare(node)
-    names = [entry.name for entry in synthetic_camera.fields(synthetic_camera.CameraParameters)]
+    declare(node, synthetic_camera.CameraParameters)
+    names = [entry.name for entry in fields(synthetic_camera.CameraParameters)]
     for descriptor in node.describe_parameters(names):
         assert len(descriptor.description) > 15
         assert descriptor.read_only

@@ -27,11 +27,11 @@ from rich.live import Live
 from rich.text import Text
 from sensor_msgs.msg import CameraInfo, Image
 
-from v2v_pose_ros.camera import decode_depth
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import demo_report
 from v2v_pose_ros.ros.demo_picture import draw
 from v2v_pose_ros.ros.demo_report import NodeState, RunStatistics
+from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.skeletons import HAND
 
@@ -240,7 +240,7 @@ class Watch:
         self.statistics.pose(stamp, published, joints)
         image = self._images.get(stamp) if self._images else None
         if joints is not None and image is not None and self.picture is None:
-            self.picture = depth(image), joints
+            self.picture = depth_of(image), joints
 
     def _on_image(self, message: Image) -> None:
         if self._images is not None and len(self._images) < 90:
@@ -260,12 +260,6 @@ def nanoseconds(message: Any) -> int:
     """Return the stamp of a message."""
     stamp = message.header.stamp
     return stamp.sec * 1_000_000_000 + stamp.nanosec
-
-
-def depth(image: Image) -> NDArray[np.float32]:
-    """Return the depth image in metres, 0 where there is no measurement."""
-    size = image.width, image.height, image.step
-    return decode_depth(image.data, image.encoding, *size, bool(image.is_bigendian))
 
 
 def hand_joints(message: SkeletonArray) -> NDArray[np.float64] | None:

@@ -35,6 +35,7 @@ from visualization_msgs.msg import MarkerArray
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import messages
+from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
 from v2v_pose_ros.ros.images import (
     CameraSource,
@@ -45,14 +46,9 @@ from v2v_pose_ros.ros.images import (
     stamp_of,
 )
 from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
-from v2v_pose_ros.ros.parameters import (
-    declare,
-    NodeParameters,
-    ParameterError,
-    subscription_qos,
-    updated,
-)
+from v2v_pose_ros.ros.parameters import NodeParameters
 from v2v_pose_ros.ros.pipeline import Estimator, Pipeline
+from v2v_pose_ros.ros.qos import image_qos
 from v2v_pose_ros.ros.stream import ProblemLog, StreamStatistics
 
 if TYPE_CHECKING:  # it would import PyTorch
@@ -78,7 +74,7 @@ class PoseNode(Node):
         self, load: Callable[[NodeParameters], Estimator] = Pipeline, **options: object
     ) -> None:
         super().__init__(NODE_NAME, **options)
-        self._settings = declare(self)
+        self._settings = declare(self, NodeParameters)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._load = load
         self._estimator: Estimator | None = None
@@ -101,7 +97,7 @@ class PoseNode(Node):
         self._overlays_work = True
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
         self._transforms = TransformBroadcaster(self)
-        qos = subscription_qos(self._settings.qos_profile)
+        qos = image_qos(self._settings.qos_profile)
         self.create_subscription(CameraInfo, 'depth/camera_info', self._camera.update, qos)
         self._depth = self.create_subscription(Image, 'depth/image_rect', self._on_image, qos)
         # A steady clock: simulated time may stand still, and that is worth a diagnosis.

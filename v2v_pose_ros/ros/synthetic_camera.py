@@ -8,26 +8,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 import sys
 import time
-from typing import Any
 
 from builtin_interfaces.msg import Time
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import (
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-    ParameterException,
-)
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import qos_profile_system_default, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 import torch
@@ -35,103 +27,45 @@ import torch
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import SkeletonEstimate
 from v2v_pose_ros.msg import SkeletonArray
+from v2v_pose_ros.ros.declarations import declare, parameter, ParameterError, Parameters
 from v2v_pose_ros.ros.messages import name_subjects, skeleton_array_message
+from v2v_pose_ros.ros.qos import image_qos, QOS_PROFILES
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
 
 FRAME = 'camera_depth_optical_frame'
 CUBE = 0.2  # metres: the edge of the cube in the ground truth
-_DEPTH = 5  # frames kept for late subscribers and repeats
-
-
-class ParameterError(ValueError):
-    """A parameter cannot have the value it was given; the text says why."""
-
-
-def _parameter(default: Any, description: str, **limits: Any) -> Any:
-    return field(default=default, metadata={'description': description, **limits})
 
 
 @dataclass(frozen=True)
-class CameraParameters:
+class CameraParameters(Parameters):
     """All parameters of the node; none changes while it runs."""
 
-    subject: str = _parameter('hand', 'What moves in front of the camera.', choices=('hand',))
-    rate: float = _parameter(30.0, 'Frames per second.', span=(0.1, 120.0))
-    width: int = _parameter(640, 'Columns of the images.', span=(64, 1920))
-    height: int = _parameter(480, 'Rows of the images.', span=(48, 1080))
-    seed: int = _parameter(
+    subject: str = parameter('hand', 'What moves in front of the camera.', choices=('hand',))
+    rate: float = parameter(30.0, 'Frames per second.', span=(0.1, 120.0))
+    width: int = parameter(640, 'Columns of the images.', span=(64, 1920))
+    height: int = parameter(480, 'Rows of the images.', span=(48, 1080))
+    seed: int = parameter(
         0, 'Decides the shape of the hand, its gestures, its path and the noise.', span=(0, 2**31)
     )
-    noise: bool = _parameter(
+    noise: bool = parameter(
         True, 'True: the depth has noise, ragged edges, shadows and holes. False: it is exact.'
     )
-    background: bool = _parameter(
+    background: bool = parameter(
         True, 'True: a person and a wall are behind the hand. False: there is nothing.'
     )
-    encoding: str = _parameter(
+    encoding: str = parameter(
         '16UC1',
         'Depth as whole millimetres with 0 (16UC1), or metres with NaN (32FC1) where there is no '
         'measurement.',
         choices=('16UC1', '32FC1'),
     )
-    qos_profile: str = _parameter(
+    qos_profile: str = parameter(
         'default',
         'Quality of service of the publications: sensor_data (best effort), default (reliable) or '
         'system_default. Subscribers of any kind receive from a reliable publisher.',
-        choices=('sensor_data', 'default', 'system_default'),
+        choices=QOS_PROFILES,
     )
-
-
-def declare(node: Node) -> CameraParameters:
-    """Declare every parameter on a node; raise ParameterError, with the reason, for a bad one."""
-    values = {}
-    for entry in fields(CameraParameters):
-        try:
-            parameter = node.declare_parameter(entry.name, entry.default, _descriptor(entry))
-        except (
-            InvalidParameterTypeException,
-            InvalidParameterValueException,
-            ParameterException,
-        ) as error:
-            raise ParameterError(f'{entry.name}: {error}. {_expected(entry)}') from None
-        choices = entry.metadata.get('choices')
-        if choices and parameter.value not in choices:
-            raise ParameterError(f'{entry.name} is {parameter.value!r}. {_expected(entry)}')
-        values[entry.name] = parameter.value
-    return CameraParameters(**values)
-
-
-def _expected(entry: Any) -> str:
-    if choices := entry.metadata.get('choices'):
-        return f'It must be one of {", ".join(choices)}'
-    if span := entry.metadata.get('span'):
-        kind = 'a whole number' if isinstance(entry.default, int) else 'a number such as 30.0'
-        return f'It must be {kind} from {span[0]:g} to {span[1]:g}'
-    return 'It must be true or false'
-
-
-def _descriptor(entry: Any) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=entry.metadata['description'], read_only=True)
-    if span := entry.metadata.get('span'):
-        low, high = span
-        if isinstance(entry.default, int):
-            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
-        else:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-    if choices := entry.metadata.get('choices'):
-        descriptor.additional_constraints = f'One of {", ".join(choices)}.'
-    return descriptor
-
-
-def publication_qos(profile: str) -> QoSProfile:
-    """Return the quality of service of the publications."""
-    reliability = {
-        'sensor_data': ReliabilityPolicy.BEST_EFFORT,
-        'default': ReliabilityPolicy.RELIABLE,
-        'system_default': qos_profile_system_default.reliability,
-    }[profile]
-    return QoSProfile(depth=_DEPTH, reliability=reliability)
 
 
 def image_message(depth: NDArray[np.float32], encoding: str) -> Image:
@@ -183,13 +117,13 @@ class SyntheticCamera(Node):
     def __init__(self) -> None:
         """Create the node, render the first frame and start the clock."""
         super().__init__('synthetic_camera')
-        self.parameters = parameters = declare(self)
+        self.parameters = parameters = declare(self, CameraParameters)
         camera = sr305(parameters.width, parameters.height)
         self._scene = HandCameraScene(
             camera, parameters.seed, parameters.noise, parameters.background
         )
         self._info = camera_info_message(camera)
-        qos = publication_qos(parameters.qos_profile)
+        qos = image_qos(parameters.qos_profile)
         self._images = self.create_publisher(Image, 'depth/image_rect', qos)
         self._infos = self.create_publisher(CameraInfo, 'depth/camera_info', qos)
         self._truths = self.create_publisher(SkeletonArray, '~/ground_truth', qos)
