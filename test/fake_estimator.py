@@ -19,12 +19,11 @@ class FakeEstimator:
     runtime_name = 'none'
 
     def __init__(self, parameters=None, fail: Callable[[], None] = lambda: None) -> None:
-        """Remember what to do and what was asked for."""
+        """Remember what to do."""
         self.parameters = parameters
         self.fail = fail
         self.confidence = 0.9
         self.frames = self.resets = 0
-        self.depth_range = None
 
     def warm_up(self) -> None:
         """Do nothing."""
@@ -33,12 +32,12 @@ class FakeEstimator:
         """Count."""
         self.resets += 1
 
-    def __call__(self, depth, camera, depth_range):
+    def __call__(self, depth, camera, parameters):
         """Return one hand, or none where there are no measurements."""
         self.frames += 1
-        self.depth_range = depth_range
+        self.parameters = parameters
         self.fail()
-        points = camera.points(np.where(depth < depth_range[0], 0, depth))
+        points = camera.points(np.where(depth < parameters.min_depth, 0, depth))
         if not len(points):
             return SimpleNamespace(skeletons=(), timings={})
         hand = SimpleNamespace(

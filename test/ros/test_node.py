@@ -141,7 +141,7 @@ def test_depth_range_reaches_the_estimator_while_running(bench):
     node.set_parameters([Parameter('min_depth', value=0.6)])
     image = bench.show(depth_image(), camera_info())
     assert len(bench.receive_for('skeletons', image).skeletons) == 0
-    assert estimator.depth_range == (0.6, 1.5)
+    assert estimator.parameters.depth_range == (0.6, 1.5)
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ class PoseNode(Node):
         if self._restarted:
             self._restarted = False
             estimator.reset()
-        estimate = estimator(depth, camera, (parameters.min_depth, parameters.max_depth))
+        estimate = estimator(depth, camera, parameters)
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if _is_found(each, parameters)]
         subjects = messages.name_subjects(found, parameters.subject, parameters.handedness)

@@ -102,6 +102,11 @@ class NodeParameters(Parameters):
         """The model files, as many as are averaged."""
         return tuple(name.strip() for name in self.model.split(','))
 
+    @property
+    def depth_range(self) -> tuple[float, float]:
+        """The nearest and the farthest depth (m) that counts."""
+        return self.min_depth, self.max_depth
+
     def check(self) -> None:
         """Raise ParameterError for what a range alone cannot express."""
         super().check()

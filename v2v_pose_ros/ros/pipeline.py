@@ -36,9 +36,15 @@ class Estimator(Protocol):
         """Forget earlier images: the next one does not follow them."""
 
     def __call__(
-        self, depth: NDArray[np.float32], camera: Camera, depth_range: tuple[float, float]
+        self, depth: NDArray[np.float32], camera: Camera, parameters: NodeParameters
     ) -> Result:
-        """Return the skeletons in a depth image [H, W] in metres, 0 where nothing was measured."""
+        """Return the skeletons in a depth image.
+
+        Args:
+            depth: [H, W] metres, 0 where nothing was measured.
+            camera: the camera of this image.
+            parameters: as they are now; those that are not live never change.
+        """
 
 
 class Pipeline:
@@ -58,7 +64,7 @@ class Pipeline:
             parameters.models,
             device=parameters.device,
             runtime=parameters.runtime,
-            depth_range=(parameters.min_depth, parameters.max_depth),
+            depth_range=parameters.depth_range,
             handedness=parameters.handedness,
             passes=parameters.passes,
             cube_size=parameters.cube_size or None,
@@ -83,12 +89,16 @@ class Pipeline:
             self._tracker.reset()
 
     def __call__(
-        self, depth: NDArray[np.float32], camera: Camera, depth_range: tuple[float, float]
+        self, depth: NDArray[np.float32], camera: Camera, parameters: NodeParameters
     ) -> Estimate:
         """Return the skeletons in a depth image."""
-        if self._estimator.localizer.depth_range != depth_range:
-            self._estimator.localizer = replace(self._estimator.localizer, depth_range=depth_range)
+        if self._estimator.localizer.depth_range != parameters.depth_range:
+            self._estimator.localizer = replace(
+                self._estimator.localizer, depth_range=parameters.depth_range
+            )
             # A subject outside the new range is to be let go.
             self.reset()
-        run = self._tracker or self._estimator
-        return run(depth, camera)
+        if self._tracker is None:
+            return self._estimator(depth, camera)
+        self._tracker.min_confidence = parameters.min_confidence
+        return self._tracker(depth, camera)
