@@ -1,8 +1,9 @@
 """Model files: weights in safetensors, with what they are in the metadata.
 
 A file holds the tensors of one network, most in half precision, and a JSON document under the key
-`v2v_pose`: skeleton, architecture, codec, training and measured errors, and a SHA-256 of the
-tensors.  Nothing is unpickled.  A model is named by its file's stem ("hand_lite") or by a path.
+`v2v_pose`: skeleton, architecture, codec, training and measured errors, and a SHA-256 of all that
+and the tensors.  Nothing is unpickled.  A model is named by its file's stem ("hand_lite") or by a
+path.
 """
 
 from __future__ import annotations
