@@ -31,8 +31,11 @@ from v2v_pose_ros.runtimes import make_runtime, Runtime
 from v2v_pose_ros.skeletons import Skeleton
 
 _FEW_POINTS = 50  # fewer than this in the cube are no subject
-_CANDIDATES = 6  # reference points tried at most where a subject is searched for
-_SURE = 0.7  # confidence at which the search ends
+_CANDIDATES = 8  # reference points tried at most where a subject is searched for
+_SURE = 0.75  # confidence at which the search ends
+_HOPE = 0.2  # confidence from which on a cube follows what it shows
+_SETTLED = 0.15  # of the cube: a shorter way to go is left to the second pass
+_STEPS = 4  # moves of the cube from one candidate
 
 
 @dataclass(frozen=True)
@@ -217,17 +220,10 @@ class PoseEstimator:
                 f'{camera.width} x {camera.height}'
             )
         watch = _Stopwatch()
-        best: SkeletonEstimate | None = None
-        candidates = (
-            iter([reference]) if reference is not None else self._candidates(depth, camera)
-        )
-        for candidate in itertools.islice(candidates, _CANDIDATES):
-            watch.lap('localization')
-            result = self._pass(depth, camera, candidate, watch)
-            if result is not None and (best is None or result.confidence > best.confidence):
-                best = result
-            if best is not None and best.confidence >= _SURE:
-                break
+        if reference is None:
+            best = self._search(depth, camera, watch)
+        else:
+            best = self._pass(depth, camera, reference, watch)
         for _ in range((passes or self._passes) - 1 if best is not None else 0):
             assert best is not None
             result = self._pass(depth, camera, bounding_box_middle(best.positions), watch)
@@ -237,6 +233,36 @@ class PoseEstimator:
         if best is None or best.confidence < self.min_confidence:
             return Estimate((), watch.seconds)
         return Estimate((best,), watch.seconds)
+
+    def _search(
+        self, depth: FloatArray, camera: Camera, watch: _Stopwatch
+    ) -> SkeletonEstimate | None:
+        """Return the most confident of what is found from the candidates on."""
+        best: SkeletonEstimate | None = None
+        for candidate in itertools.islice(self._candidates(depth, camera), _CANDIDATES):
+            watch.lap('localization')
+            result = self._follow(depth, camera, candidate, watch)
+            if result is not None and (best is None or result.confidence > best.confidence):
+                best = result
+            if best is not None and best.confidence >= _SURE:
+                break
+        return best
+
+    def _follow(
+        self, depth: FloatArray, camera: Camera, centre: FloatArray, watch: _Stopwatch
+    ) -> SkeletonEstimate | None:
+        """Move the cube after the joints, as along an arm to its hand, while there is hope."""
+        best = result = self._pass(depth, camera, centre, watch)
+        for _ in range(_STEPS):
+            if result is None or result.confidence < _HOPE:
+                break
+            middle = bounding_box_middle(result.positions)
+            if np.abs(middle - result.reference_point).max() < _SETTLED * self.cube_size:
+                break
+            result = self._pass(depth, camera, middle, watch)
+            if result is not None and (best is None or result.confidence > best.confidence):
+                best = result
+        return best
 
     def _candidates(self, depth: FloatArray, camera: Camera) -> Iterator[FloatArray]:
         """Yield reference points, refined where there is a network for it."""

@@ -21,6 +21,7 @@ from v2v_pose_ros.networks.refinement import CROP
 
 _SLICES = 20
 _COLUMNS = 160  # the search runs on images thinned to about this width
+_STEP = 0.03  # metres between neighbouring pixels of one surface on the thinned image
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class LocalizerOptions:
     Attributes:
         depth_range: nearest and farthest depth in metres.
         min_area: smallest surface, square metres, that can be the subject; a fist seen from the
-            front has 0.004, a hand edge-on 0.002.
+            front has 0.004, a hand edge-on 0.002, of which a slice may show half.
         window: half width in metres about the component that gives the first centre of mass.
         iterations: how often the cube is cropped again.
     """
 
     depth_range: tuple[float, float] = (0.15, 1.5)
-    min_area: float = 0.0012
+    min_area: float = 0.0008
     window: float = 0.15
     iterations: int = 5
 
@@ -66,7 +67,8 @@ def find_candidates(
 
     A single guess fails where something else is nearer, or where an arm is in view and its middle
     takes the hand's place.  So the search goes on behind the nearest surface, and things longer
-    than the cube are also looked at from both ends.  The pose network tells the candidates apart.
+    than the cube are also looked at from their ends: within the slice, and along the whole surface
+    that the slice cuts.  The pose network tells the candidates apart.
 
     Args:
         depth: [H, W] metres, 0 = no measurement.
@@ -87,50 +89,85 @@ def find_candidates(
     area = np.where(valid, z * z, 0) * np.float32(stride * stride / (camera.fx * camera.fy))
     cloud = points[valid]
     found: list[FloatArray] = []
-    for component in _components(z, valid, area, points, options):
-        for seed, iterations in _seeds(component, cube_size, options):
+    surfaces = _Surfaces(np.where(valid, z, 0).astype(np.float32))
+    for mask in _components(z, valid, area, options):
+        component = points[mask]
+        seeds = [(_dense_middle(component, options.window), options.iterations)]
+        # One re-crop at ends: more would slide back to the middle.
+        seeds += [(end, 1) for end in _ends(component, cube_size)]
+        surface = surfaces.new_through(mask)
+        if surface is not None:
+            seeds += [(end, 1) for end in _ends(points[surface & valid], cube_size)]
+        for seed, iterations in seeds:
             centre = _centre_of_mass(cloud, seed, cube_size, iterations)
-            if all(np.abs(centre - other).max() > 0.25 * cube_size for other in found):
+            if all(np.abs(centre - other).max() > 0.2 * cube_size for other in found):
                 found.append(centre)
                 yield centre
 
 
 def _components(
-    z: FloatArray,
-    valid: NDArray[np.bool_],
-    area: FloatArray,
-    points: FloatArray,
-    options: LocalizerOptions,
-) -> Iterator[FloatArray]:
-    """Yield the points [N, 3] of large components of depth slices, the nearest slice first."""
+    z: FloatArray, valid: NDArray[np.bool_], area: FloatArray, options: LocalizerOptions
+) -> Iterator[NDArray[np.bool_]]:
+    """Yield the masks of large components of depth slices, the nearest slice first."""
     thickness = max((options.depth_range[1] - options.depth_range[0]) / _SLICES, 1e-3)
     last = float(z[valid].max())
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     # Half steps: a subject that straddles two slices is whole in the one between.
     for low in np.arange(float(z[valid].min()), last + 1e-6, thickness / 2):
         mask = valid & (z >= low) & (z < low + thickness)
         if area[mask].sum() < options.min_area:
             continue
-        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        # Fingers whose palm was not measured belong together.
+        closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, around)
+        count, labels = cv2.connectedComponents(closed, connectivity=8)
+        labels[~mask] = 0
         sizes = np.bincount(labels.ravel(), area.ravel(), count)
         sizes[0] = 0
         for label in np.argsort(-sizes)[:3]:
             if sizes[label] >= options.min_area:
-                yield points[labels == label]
+                yield labels == label
 
 
-def _seeds(
-    component: FloatArray, cube_size: float, options: LocalizerOptions
-) -> Iterator[tuple[FloatArray, int]]:
-    """Yield where to start in a component and how often to re-crop: middle, then the ends."""
+class _Surfaces:
+    """The connected surfaces of a depth image, each given once."""
+
+    def __init__(self, z: FloatArray) -> None:
+        self._z = z
+        self._done = np.zeros((z.shape[0] + 2, z.shape[1] + 2), np.uint8)
+
+    def new_through(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Return the surface through the first pixel of a mask; None where it was given before."""
+        row, column = np.argwhere(mask)[0]
+        done = self._done[1:-1, 1:-1]
+        if done[row, column]:
+            return None
+        before = done.astype(bool)
+        flags = 4 | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
+        seed = (int(column), int(row))
+        cv2.floodFill(self._z, self._done, seed, 0, _STEP, _STEP, flags)
+        new: NDArray[np.bool_] = done.astype(bool) & ~before
+        return new
+
+
+def _dense_middle(component: FloatArray, window: float) -> FloatArray:
+    """Return the mean of the points about the middle of a component."""
+    middle: FloatArray = component.mean(axis=0)
+    close = (np.abs(component - middle) < window).all(axis=1)
+    dense: FloatArray = component[close].mean(axis=0) if close.any() else middle
+    return dense
+
+
+def _ends(component: FloatArray, cube_size: float) -> list[FloatArray]:
+    """Return the two ends of something longer than the cube, and a third if it has one."""
     middle = component.mean(axis=0)
-    close = (np.abs(component - middle) < options.window).all(axis=1)
-    yield (component[close].mean(axis=0) if close.any() else middle), options.iterations
-    end = component[np.linalg.norm(component - middle, axis=1).argmax()]
-    other = component[np.linalg.norm(component - end, axis=1).argmax()]
-    if np.linalg.norm(end - other) > cube_size:
-        # Few re-crops: more would slide back to the middle.
-        yield end, 2
-        yield other, 2
+    first = component[np.linalg.norm(component - middle, axis=1).argmax()]
+    distance = np.linalg.norm(component - first, axis=1)
+    second = component[distance.argmax()]
+    if distance.max() < cube_size:
+        return []
+    distance = np.minimum(distance, np.linalg.norm(component - second, axis=1))
+    third = component[distance.argmax()]
+    return [first, second, third] if distance.max() > cube_size else [first, second]
 
 
 def _centre_of_mass(
