@@ -194,15 +194,23 @@ def crop_points(
         reference: [3] centre of the cube in metres.
         cube_size: edge of the cube in metres.
     """
-    half = cube_size / 2
-    top, bottom, left, right = _window(camera, reference, half)
-    part = depth[top:bottom, left:right]
-    rows, columns = np.nonzero(
-        (part >= reference[2] - half) & (part < reference[2] + half) & (part > 0)
-    )
-    points = camera.points_at(depth, rows + top, columns + left)
-    inside = (np.abs(points[:, :2] - reference[:2]) <= half).all(axis=1)
-    return points[inside]
+    half = np.float32(cube_size / 2)
+    top, bottom, left, right = _window(camera, reference, float(half))
+    z = depth[top:bottom, left:right]
+    near = z >= reference[2] - half
+    near &= z < reference[2] + half
+    near &= z > 0
+    x, y = (np.broadcast_to(ray, depth.shape)[top:bottom, left:right][near] for ray in camera.rays)
+    z = z[near]
+    x *= z
+    y *= z
+    inside = np.abs(x - reference[0]) <= half
+    inside &= np.abs(y - reference[1]) <= half
+    # Axis by axis in memory: what follows goes through one axis after the other.
+    points = np.empty((3, np.count_nonzero(inside)), np.float32)
+    for axis, values in enumerate((x, y, z)):
+        np.compress(inside, values, out=points[axis])
+    return points.T
 
 
 def _window(camera: Camera, reference: FloatArray, half: float) -> tuple[int, int, int, int]:
