@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+import logging
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from v2v_pose_ros.models import Model
+from v2v_pose_ros.runtimes.contract import RuntimeMismatchError
 
-RUNTIMES = ('auto', 'torch', 'openvino', 'onnx')
+_LOG = logging.getLogger(__name__)
+
+RUNTIMES = ('auto', 'torch', 'openvino', 'openvino_int8', 'onnx')
+
+_OPENVINO = (('openvino',), 'pip install openvino')
+_COMPILED = {
+    'openvino': _OPENVINO,
+    'openvino_int8': _OPENVINO,
+    'onnx': (('onnx', 'onnxruntime'), "pip install 'v2v_pose_ros[onnx]'"),
+}
+"""Runtimes with a compiler of their own: the packages they need and how to install them."""
 
 
 class RuntimeUnavailableError(ValueError):
@@ -52,44 +64,67 @@ def choose_device(device: str) -> torch.device:
 
 
 def make_runtime(model: Model, runtime: str = 'auto', device: str = 'auto') -> Runtime:
-    """Make a model ready to run.
+    """Make a model ready to run, compared with float32 torch when it is first made.
 
     Args:
         model: the loaded model.
-        runtime: 'auto' takes OpenVINO on the CPU where it is installed, else torch.
+        runtime: 'auto' takes OpenVINO on the CPU where it is installed and computes what torch
+            does, else torch.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
 
     Raises:
         RuntimeUnavailableError: what was asked for by name is not there.
+        RuntimeMismatchError: what was asked for by name computes something else than torch.
     """
-    if device == 'auto' and runtime in ('openvino', 'onnx'):
+    if runtime not in RUNTIMES:
+        raise RuntimeUnavailableError(
+            f'there is no runtime {runtime!r}; known: {", ".join(RUNTIMES)}'
+        )
+    if device == 'auto' and runtime in _COMPILED:
         device = 'cpu'  # the only one that they run on here
     chosen = choose_device(device)
     if runtime == 'auto':
-        runtime = 'openvino' if chosen.type == 'cpu' and find_spec('openvino') else 'torch'
+        return _make_best(model, chosen)
     if runtime == 'torch':
-        from v2v_pose_ros.runtimes.torch_runtime import TorchRuntime
+        return _make_torch(model, chosen)
+    if chosen.type != 'cpu':
+        raise RuntimeUnavailableError(f'the runtime {runtime} runs on device cpu here')
+    return _make_compiled(model, runtime)
 
-        return TorchRuntime(model.network, chosen)
-    if runtime == 'openvino':
-        if not find_spec('openvino'):
-            raise RuntimeUnavailableError(
-                'the runtime openvino was asked for and is not installed: pip install openvino'
-            )
+
+def _make_best(model: Model, device: torch.device) -> Runtime:
+    """Return OpenVINO on a CPU, torch on a GPU or where OpenVINO is of no use, saying why."""
+    if device.type != 'cpu':
+        return _make_torch(model, device)
+    try:
+        return _make_compiled(model, 'openvino')
+    except (RuntimeUnavailableError, RuntimeMismatchError) as error:
+        _LOG.warning('%s; torch runs the network instead', error)
+    return _make_torch(model, device)
+
+
+def _make_torch(model: Model, device: torch.device) -> Runtime:
+    from v2v_pose_ros.runtimes.torch_runtime import TorchRuntime
+
+    return TorchRuntime(model.network, device)
+
+
+def _make_compiled(model: Model, runtime: str) -> Runtime:
+    packages, install = _COMPILED[runtime]
+    missing = [package for package in packages if not find_spec(package)]
+    if missing:
+        raise RuntimeUnavailableError(
+            f'the runtime {runtime} lacks {" and ".join(missing)}: {install}'
+        )
+    try:
+        if runtime == 'onnx':
+            from v2v_pose_ros.runtimes.onnx_runtime import OnnxRuntime
+
+            return OnnxRuntime(model)
         from v2v_pose_ros.runtimes.openvino_runtime import OpenVINORuntime
 
-        if chosen.type != 'cpu':
-            raise RuntimeUnavailableError('the runtime openvino runs on device cpu here')
-        return OpenVINORuntime(model)
-    if runtime == 'onnx':
-        if not (find_spec('onnx') and find_spec('onnxruntime')):
-            raise RuntimeUnavailableError(
-                'the runtime onnx was asked for and its packages are not installed: '
-                "pip install 'v2v_pose_ros[onnx]'"
-            )
-        from v2v_pose_ros.runtimes.onnx_runtime import OnnxRuntime
-
-        if chosen.type != 'cpu':
-            raise RuntimeUnavailableError('the runtime onnx runs on device cpu here')
-        return OnnxRuntime(model)
-    raise RuntimeUnavailableError(f'there is no runtime {runtime!r}; known: {", ".join(RUNTIMES)}')
+        return OpenVINORuntime(model, precision='int8' if runtime == 'openvino_int8' else None)
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f'the runtime {runtime} is installed but cannot be loaded ({error}): {install}'
+        ) from error

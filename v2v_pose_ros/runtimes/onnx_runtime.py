@@ -21,10 +21,15 @@ from torch import nn, Tensor
 
 from v2v_pose_ros.models import Model
 from v2v_pose_ros.networks.v2v import EncoderDecoder, FoldStem, ResidualBlock, V2VPoseNet
+from v2v_pose_ros.runtimes.cache import ArtefactCache
+from v2v_pose_ros.runtimes.contract import make_checked, Network
 from v2v_pose_ros.runtimes.torch_runtime import fold_normalisation
 
 OPSET = 17
 """Old enough for every ONNX Runtime since 1.12, TensorRT since 8.5 and OpenVINO since 2022."""
+
+GRAPH_VERSION = 1
+"""Of the graphs built here; counted up when they change, so that kept ones are not taken."""
 
 _FORMAT_VERSION = 8  # of the file, the one that came with the operator set
 _INPUT, _OUTPUT = 'grid', 'heatmaps'
@@ -159,16 +164,38 @@ def open_session(model: bytes | Path, threads: int | None = None) -> onnxruntime
 class OnnxRuntime:
     """A network run by ONNX Runtime in float32."""
 
-    def __init__(self, model: Model, threads: int | None = None) -> None:
-        """Build the graph and optimise it for this CPU."""
+    def __init__(
+        self, model: Model, threads: int | None = None, cache: ArtefactCache | None = None
+    ) -> None:
+        """Build the graph or take it from the cache, and optimise it for this CPU.
+
+        Raises:
+            RuntimeMismatchError: it computes something else than torch.
+        """
         assert isinstance(model.network, V2VPoseNet)
+        network, size = model.network, model.info.make_codec().input_size
         self.device = torch.device('cpu')
         self.name = 'onnx CPU float32'
-        graph = make_graph(model.network, model.info.make_codec().input_size)
-        self._session = open_session(graph.SerializeToString(), threads)
+
+        def load(graph: bytes) -> Network:
+            session = open_session(graph, threads)
+
+            def run(grids: Tensor) -> Tensor:
+                values = np.ascontiguousarray(grids.numpy(), np.float32)
+                return torch.from_numpy(session.run([_OUTPUT], {_INPUT: values})[0])
+
+            return run
+
+        self._run, self.check = make_checked(
+            model,
+            self.name,
+            'float32',
+            {'onnxruntime': onnxruntime.__version__, 'operators': OPSET, 'graph': GRAPH_VERSION},
+            lambda: make_graph(network, size).SerializeToString(),
+            load,
+            cache,
+        )
 
     def __call__(self, grids: Tensor) -> Tensor:
         """Map grids [B, 1, G, G, G] to the network's output."""
-        values = np.ascontiguousarray(grids.numpy(), np.float32)
-        (heatmaps,) = self._session.run([_OUTPUT], {_INPUT: values})
-        return torch.from_numpy(heatmaps)
+        return self._run(grids)
