@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 import torch
 from torch import nn, Tensor
 
+from v2v_pose_ros.networks.baselines import BaselineConfig, BaselineNet
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.skeletons import DATASET_SKELETONS, Skeleton
@@ -41,7 +42,8 @@ class ModelInfo:
     Attributes:
         name: the model's name.
         skeleton: name of the skeleton whose joints it finds.
-        kind: 'v2v' for pose networks, 'refinement' for networks that refine the reference point.
+        kind: 'v2v' for pose networks, 'baseline' for those that the paper compares with,
+            'refinement' for networks that refine the reference point.
         network: the architecture's configuration.
         codec: cube, grid and convention; of a refinement network only the cube size counts.
         training: data, recipe and hardware in words.
@@ -73,6 +75,8 @@ class ModelInfo:
         """Return the untrained network."""
         if self.kind == 'refinement':
             return RefinementNet()
+        if self.kind == 'baseline':
+            return BaselineNet(BaselineConfig.from_dict(self.network))
         return V2VPoseNet(V2VConfig.from_dict(self.network))
 
 
@@ -234,7 +238,7 @@ def _fill(path: Path, info: ModelInfo, tensors: dict[str, Tensor]) -> nn.Module:
             state = info.make_network().state_dict()
     except (ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:
         raise ModelError(f'{path} describes a network that cannot be built: {error}') from error
-    if info.kind == 'v2v' and info.network['joints'] != len(skeleton):
+    if info.kind != 'refinement' and info.network['joints'] != len(skeleton):
         raise ModelError(
             f'{path} has {info.network["joints"]} joints; the skeleton {skeleton.name} has '
             f'{len(skeleton)}'

@@ -178,6 +178,14 @@ class VoxelCodec:
         x, y, z = coordinates.unbind(-1)
         return torch.stack([x, last - y, z], -1)
 
+    def to_cube(self, joints: Tensor, reference: Tensor) -> Tensor:
+        """Return joints [B, J, 3] in half cube edges about the reference [B, 3]: -1..1 inside."""
+        return (joints - reference[:, None]) / (0.5 * self.cube_size)
+
+    def from_cube(self, coordinates: Tensor, reference: Tensor) -> Tensor:
+        """Return metres [B, J, 3] of coordinates [B, J, 3] in half cube edges."""
+        return coordinates * (0.5 * self.cube_size) + reference[:, None]
+
     def heatmaps(self, joints: Tensor, reference: Tensor) -> Tensor:
         """Return the target likelihoods of joints (equation 1).
 

@@ -2,16 +2,36 @@
 
 Moon, Chang and Lee, "V2V-PoseNet", CVPR 2018, section 5 and figure 3.  All volumes are
 [batch, channel, z, y, x]; an input of G voxels per edge gives heatmaps of G / 2 cells per edge.
+The blocks are also there in two dimensions, for the networks that the paper compares with
+(baselines.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
+
+Dimensions = Literal[2, 3]
+
+
+class _Layers(NamedTuple):
+    """The layers of images or of volumes."""
+
+    convolution: type[nn.Conv2d] | type[nn.Conv3d]
+    transposed: type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]
+    normalisation: type[nn.BatchNorm2d] | type[nn.BatchNorm3d]
+    pooling: type[nn.MaxPool2d] | type[nn.MaxPool3d]
+
+
+_LAYERS = {
+    2: _Layers(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.MaxPool2d),
+    3: _Layers(nn.Conv3d, nn.ConvTranspose3d, nn.BatchNorm3d, nn.MaxPool3d),
+}
+_WEIGHTED = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,11 @@ class V2VConfig:
         if self.stem not in ('conv7', 'fold'):
             raise ValueError(f"stem is {self.stem!r}; 'conv7' or 'fold' is expected")
 
+    @property
+    def dimensions(self) -> Dimensions:
+        """Dimensions of the input."""
+        return 3
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a model file's metadata."""
         return {**asdict(self), 'channels': list(self.channels)}
@@ -53,11 +78,12 @@ class V2VConfig:
 class BasicBlock(nn.Sequential):
     """Convolution, batch normalisation, ReLU (figure 2, left)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, dimensions: Dimensions = 3) -> None:
         """Create the block; the spatial size stays."""
+        layers = _LAYERS[dimensions]
         super().__init__(
-            nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2),
-            nn.BatchNorm3d(outputs),
+            layers.convolution(inputs, outputs, kernel, padding=kernel // 2),
+            layers.normalisation(outputs),
             nn.ReLU(inplace=True),
         )
 
@@ -65,19 +91,22 @@ class BasicBlock(nn.Sequential):
 class ResidualBlock(nn.Module):
     """Two 3x3x3 convolutions beside a skip connection (figure 2, second)."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, dimensions: Dimensions = 3) -> None:
         """Create the block; the skip is a 1x1x1 convolution where the channels change."""
         super().__init__()
+        layers = _LAYERS[dimensions]
         self.branch = nn.Sequential(
-            nn.Conv3d(inputs, outputs, 3, padding=1),
-            nn.BatchNorm3d(outputs),
+            layers.convolution(inputs, outputs, 3, padding=1),
+            layers.normalisation(outputs),
             nn.ReLU(inplace=True),
-            nn.Conv3d(outputs, outputs, 3, padding=1),
-            nn.BatchNorm3d(outputs),
+            layers.convolution(outputs, outputs, 3, padding=1),
+            layers.normalisation(outputs),
         )
         self.skip: nn.Module = nn.Identity()
         if inputs != outputs:
-            self.skip = nn.Sequential(nn.Conv3d(inputs, outputs, 1), nn.BatchNorm3d(outputs))
+            self.skip = nn.Sequential(
+                layers.convolution(inputs, outputs, 1), layers.normalisation(outputs)
+            )
 
     def forward(self, volume: Tensor) -> Tensor:
         """Return relu(branch + skip)."""
@@ -87,11 +116,12 @@ class ResidualBlock(nn.Module):
 class UpsampleBlock(nn.Sequential):
     """Transposed convolution that doubles the resolution (figure 2, right)."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, dimensions: Dimensions = 3) -> None:
         """Create the block."""
+        layers = _LAYERS[dimensions]
         super().__init__(
-            nn.ConvTranspose3d(inputs, outputs, 2, stride=2),
-            nn.BatchNorm3d(outputs),
+            layers.transposed(inputs, outputs, 2, stride=2),
+            layers.normalisation(outputs),
             nn.ReLU(inplace=True),
         )
 
@@ -115,19 +145,19 @@ class FoldStem(nn.Module):
 class EncoderDecoder(nn.Module):
     """Two levels down and up again with residual skips, no intermediate supervision."""
 
-    def __init__(self, half: int, quarter: int, eighth: int) -> None:
+    def __init__(self, half: int, quarter: int, eighth: int, dimensions: Dimensions = 3) -> None:
         """Create the levels from their channel counts."""
         super().__init__()
-        self.pool = nn.MaxPool3d(2)
-        self.skip1 = ResidualBlock(half, half)
-        self.encode1 = ResidualBlock(half, quarter)
-        self.skip2 = ResidualBlock(quarter, quarter)
-        self.encode2 = ResidualBlock(quarter, eighth)
-        self.middle = ResidualBlock(eighth, eighth)
-        self.decode2 = ResidualBlock(eighth, eighth)
-        self.up2 = UpsampleBlock(eighth, quarter)
-        self.decode1 = ResidualBlock(quarter, quarter)
-        self.up1 = UpsampleBlock(quarter, half)
+        self.pool = _LAYERS[dimensions].pooling(2)
+        self.skip1 = ResidualBlock(half, half, dimensions)
+        self.encode1 = ResidualBlock(half, quarter, dimensions)
+        self.skip2 = ResidualBlock(quarter, quarter, dimensions)
+        self.encode2 = ResidualBlock(quarter, eighth, dimensions)
+        self.middle = ResidualBlock(eighth, eighth, dimensions)
+        self.decode2 = ResidualBlock(eighth, eighth, dimensions)
+        self.up2 = UpsampleBlock(eighth, quarter, dimensions)
+        self.decode1 = ResidualBlock(quarter, quarter, dimensions)
+        self.up1 = UpsampleBlock(quarter, half, dimensions)
 
     def forward(self, volume: Tensor) -> Tensor:
         """Return features of the input's shape."""
@@ -137,41 +167,61 @@ class EncoderDecoder(nn.Module):
         return self.up1(quarter) + self.skip1(volume)  # type: ignore[no-any-return]
 
 
-class V2VPoseNet(nn.Module):
-    """The voxel-to-voxel network; 3,410,453 parameters with the paper's channels at 21 joints."""
+class PoseNet(nn.Module):
+    """What all pose networks share: features at half the input's resolution, then a head."""
 
-    def __init__(self, config: V2VConfig) -> None:
-        """Create the network with PyTorch's default initialisation."""
+    head: nn.Module
+
+    def __init__(
+        self,
+        channels: tuple[int, int, int, int],
+        stem: str = 'conv7',
+        dimensions: Dimensions = 3,
+    ) -> None:
+        """Create the layers before the head, with PyTorch's default initialisation."""
         super().__init__()
-        self.config = config
-        full, half, quarter, eighth = config.channels
-        stem: list[nn.Module]
-        if config.stem == 'conv7':
-            stem = [BasicBlock(1, full, 7), nn.MaxPool3d(2)]
+        full, half, quarter, eighth = channels
+        first: list[nn.Module]
+        if stem == 'conv7':
+            first = [BasicBlock(1, full, 7, dimensions), _LAYERS[dimensions].pooling(2)]
         else:
-            stem = [FoldStem(full)]
+            first = [FoldStem(full)]
         self.front = nn.Sequential(
-            *stem,
-            ResidualBlock(full, half),
-            ResidualBlock(half, half),
-            ResidualBlock(half, half),
+            *first,
+            ResidualBlock(full, half, dimensions),
+            ResidualBlock(half, half, dimensions),
+            ResidualBlock(half, half, dimensions),
         )
-        self.encoder_decoder = EncoderDecoder(half, quarter, eighth)
+        self.encoder_decoder = EncoderDecoder(half, quarter, eighth, dimensions)
         self.back = nn.Sequential(
-            ResidualBlock(half, half),
-            BasicBlock(half, half, 1),
-            BasicBlock(half, half, 1),
+            ResidualBlock(half, half, dimensions),
+            BasicBlock(half, half, 1, dimensions),
+            BasicBlock(half, half, 1, dimensions),
         )
-        self.head = nn.Conv3d(half, config.joints, 1)
 
     def forward(self, grid: Tensor) -> Tensor:
-        """Map occupancy [B, 1, G, G, G] to heatmaps [B, J, G/2, G/2, G/2]; G divides by 8."""
+        """Map [B, 1, G, G, G] or [B, 1, G, G] to what the head gives; G divides by 8."""
         return self.head(self.back(self.encoder_decoder(self.front(grid))))  # type: ignore[no-any-return]
 
     def initialise_as_published(self, generator: torch.Generator | None = None) -> None:
-        """Draw every convolution weight from N(0, 0.001) and zero the biases (section 5)."""
+        """Draw every weight but the normalisation's from N(0, 0.001), no bias (section 5)."""
         for module in self.modules():
-            if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+            if isinstance(module, _WEIGHTED):
                 nn.init.normal_(module.weight, std=0.001, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+
+class V2VPoseNet(PoseNet):
+    """The voxel-to-voxel network; 3,410,453 parameters with the paper's channels at 21 joints.
+
+    Occupancy [B, 1, G, G, G] gives heatmaps [B, J, G/2, G/2, G/2].
+    """
+
+    head: nn.Conv3d
+
+    def __init__(self, config: V2VConfig) -> None:
+        """Create the network with PyTorch's default initialisation."""
+        super().__init__(config.channels, config.stem)
+        self.config = config
+        self.head = nn.Conv3d(config.channels[1], config.joints, 1)

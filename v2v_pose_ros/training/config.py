@@ -5,10 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    model_validator,
+    Tag,
+    ValidationError,
+)
 import yaml
 
 from v2v_pose_ros.datasets.conventions import CONVENTIONS
+from v2v_pose_ros.networks.baselines import Baseline, BaselineConfig
 from v2v_pose_ros.networks.v2v import V2VConfig
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.synthesis.scenes import SceneOptions
@@ -27,11 +36,23 @@ class _Section(BaseModel):
 
 
 class NetworkConfig(_Section):
-    """The architecture; see V2VConfig."""
+    """The architecture: V2V-PoseNet (V2VConfig), or what the paper compares it with.
 
+    `stem` is a choice of v2v alone, `hidden` one of the networks that give coordinates; see
+    BaselineConfig.
+    """
+
+    architecture: Literal['v2v', Baseline] = 'v2v'
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
     stem: Literal['conv7', 'fold'] = 'conv7'
+    hidden: Annotated[int, Field(gt=0)] = 1024
     published_initialisation: bool = False
+
+    @model_validator(mode='after')
+    def _check(self) -> NetworkConfig:
+        if self.architecture != 'v2v' and self.stem != 'conv7':
+            raise ValueError(f'stem {self.stem!r} is for v2v; {self.architecture} has conv7')
+        return self
 
 
 class CodecConfig(_Section):
@@ -140,10 +161,17 @@ class TrainConfig(_Section):
         """Return the codec."""
         return VoxelCodec(**self.codec.model_dump())
 
-    def make_network(self) -> V2VConfig:
+    def make_network(self) -> V2VConfig | BaselineConfig:
         """Return the network's configuration."""
-        return V2VConfig(
-            len(DATASET_SKELETONS[self.skeleton]), self.network.channels, self.network.stem
+        network, joints = self.network, len(DATASET_SKELETONS[self.skeleton])
+        if network.architecture == 'v2v':
+            return V2VConfig(joints, network.channels, network.stem)
+        return BaselineConfig(
+            network.architecture,
+            joints,
+            self.codec.input_size,
+            network.channels,
+            network.hidden,
         )
 
 

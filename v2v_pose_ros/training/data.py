@@ -11,13 +11,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points
 from v2v_pose_ros.training.config import RecordedConfig, SyntheticConfig, TrainConfig
+from v2v_pose_ros.training.crops import depth_crops
 
 _VALIDATION_SEED = 1_000_003  # added to the experiment's seed; no training step reaches it
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Occupancy grids [B, 1, G, G, G], joints [B, J, 3] and cube centres [B, 3] in metres."""
+    """What goes into the network, and what should come out.
+
+    Attributes:
+        grids: [B, 1, G, G, G] occupancy, or [B, 1, G, G] depth about the cubes' centres.
+        joints: [B, J, 3] metres.
+        references: [B, 3] the cubes' centres in metres.
+    """
 
     grids: Tensor
     joints: Tensor
@@ -50,6 +57,7 @@ class SyntheticHands(Dataset[Batch]):
         """Create the source; the mesh is loaded where it is first used."""
         self.config, self.seed, self.device = config, seed, device
         self.codec = config.make_codec()
+        self.depth_input = config.make_network().dimensions == 2
         self._scenes: HandScenes | None = None
 
     def __getitem__(self, index: int) -> Batch:
@@ -62,9 +70,18 @@ class SyntheticHands(Dataset[Batch]):
         generator.manual_seed(self.seed * 1_000_000_007 + index)
         scene = self._scenes.sample(self.config.batch)
         references = reference_points(scene, self.codec.cube_size, generator)
-        points, valid = scene.points()
-        grids = self.codec.occupancy(points, references, valid)
-        return Batch(grids.to(torch.uint8), scene.joints, references)
+        if self.depth_input:
+            grids = depth_crops(
+                scene.depth,
+                scene.intrinsics,
+                references,
+                self.codec.cube_size,
+                self.codec.input_size,
+            )
+        else:
+            points, valid = scene.points()
+            grids = self.codec.occupancy(points, references, valid).to(torch.uint8)
+        return Batch(grids, scene.joints, references)
 
 
 class _Steps:

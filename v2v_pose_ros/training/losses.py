@@ -1,4 +1,4 @@
-"""Losses between a network's output and joints."""
+"""A network's output and joints: the losses between them, and the joints that it means."""
 
 from __future__ import annotations
 
@@ -19,8 +19,23 @@ def pose_loss(
     equation 2 sums).  `cross_entropy` treats each joint's volume as one distribution and asks for
     the target Gaussian normalised to one.  The coordinate term is the mean absolute error of the
     distribution's mean in cells.  With these two, joints outside the cube are drawn to its face.
+
+    Of coordinates the first is the mean squared error in half cube edges, the second the
+    coordinate term alone.
+
+    Args:
+        output: heatmaps [B, J, H, H, H] or coordinates [B, J, 3] in half cube edges.
+        joints: [B, J, 3] metres.
+        references: [B, 3] centres of the cubes.
+        codec: the codec.
+        config: which loss.
     """
     output = output.float()
+    if is_coordinates(output):
+        target = codec.to_cube(joints, references)
+        if config.heatmap == 'squared_error':
+            return functional.mse_loss(output, target)
+        return functional.l1_loss(output, target) * (0.5 * codec.output_size)
     if config.heatmap == 'squared_error':
         return functional.mse_loss(output, codec.heatmaps(joints, references))
     half = 0.5 * codec.cube_size - 0.5 * codec.cell
@@ -34,6 +49,18 @@ def pose_loss(
     mean = expected_cells(log_probability.exp().view_as(output))
     distance = (mean - codec.to_cells(inside, references)).abs().mean()
     return entropy + config.coordinates * distance
+
+
+def predicted_joints(output: Tensor, references: Tensor, codec: VoxelCodec) -> Tensor:
+    """Return the joints [B, J, 3] in metres of a network's output, heatmaps or coordinates."""
+    if is_coordinates(output):
+        return codec.from_cube(output.float(), references)
+    return codec.decode(output, references).positions
+
+
+def is_coordinates(output: Tensor) -> bool:
+    """Tell coordinates [B, J, 3] from heatmaps [B, J, H, H, H]."""
+    return output.ndim == 3
 
 
 def expected_cells(probability: Tensor) -> Tensor:

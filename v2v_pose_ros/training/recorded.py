@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from v2v_pose_ros.camera import FloatArray
@@ -17,6 +18,7 @@ from v2v_pose_ros.datasets.base import DepthDataset, DepthFrame
 from v2v_pose_ros.datasets.catalogue import open_dataset
 from v2v_pose_ros.datasets.tables import DatasetError
 from v2v_pose_ros.training.config import RecordedConfig, TrainConfig
+from v2v_pose_ros.training.crops import depth_crops
 from v2v_pose_ros.training.data import Batch
 
 _WITHOUT_TEST_LABELS = ('hands2017',)  # the last training frames serve as validation
@@ -36,6 +38,7 @@ class RecordedFrames(Dataset[Batch]):
         """Open the split and choose its frames."""
         self.data, self.batch, self.validation = data, config.batch, validation
         self.codec = config.make_codec()
+        self.depth_input = config.make_network().dimensions == 2
         self.frames = self._open(validation and data.dataset not in _WITHOUT_TEST_LABELS)
         indices = self.frames.valid_indices
         if data.dataset in _WITHOUT_TEST_LABELS:
@@ -57,16 +60,14 @@ class RecordedFrames(Dataset[Batch]):
         return open_dataset(data.dataset, data.root, 'test' if test else 'train', **options)
 
     def __getitem__(self, index: int) -> Batch:
-        """Read, augment and voxelise a batch."""
+        """Read and augment a batch, as occupancy grids or depth images."""
         random = np.random.default_rng((self.data.seed, index))
-        grids, joints = [], []
-        for place in range(index * self.batch, (index + 1) * self.batch):
-            points, labels = self._sample(self.frames[self._frame(place)], random)
-            grids.append(torch.from_numpy(self.codec.occupancy_numpy(points, np.zeros(3, 'f4'))))
-            joints.append(torch.from_numpy(labels))
-        return Batch(
-            torch.cat(grids).to(torch.uint8), torch.stack(joints), torch.zeros(self.batch, 3)
-        )
+        samples = [
+            self._sample(self.frames[self._frame(place)], random)
+            for place in range(index * self.batch, (index + 1) * self.batch)
+        ]
+        grids, joints = zip(*samples, strict=True)
+        return Batch(torch.cat(grids), torch.stack(joints), torch.zeros(self.batch, 3))
 
     def _frame(self, place: int) -> int:
         """Return the frame at a place of the endless stream."""
@@ -78,22 +79,27 @@ class RecordedFrames(Dataset[Batch]):
             self._order = (epoch, order)
         return int(self._order[1][rest])
 
-    def _sample(
-        self, frame: DepthFrame, random: np.random.Generator
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return points [N, 3] and joints [J, 3] in metres about the cube's centre."""
+    def _sample(self, frame: DepthFrame, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return a grid [1, 1, ...] and joints [J, 3] in metres about the cube's centre."""
         assert frame.joints is not None
         reference = frame.reference
         if reference is None:
             reference = 0.5 * (frame.joints.min(axis=0) + frame.joints.max(axis=0))
-        points = frame.camera.points(frame.depth) - reference
-        joints = frame.joints - reference
-        cube = self.codec.cube_size
-        points = points[(np.abs(points) < 1.5 * cube).all(axis=1)]
+        matrix, shift = self._movement(random)
+        make_grid = self._depth_crop if self.depth_input else self._occupancy
+        joints = (frame.joints - reference) @ matrix.T + shift
+        return make_grid(frame, reference, matrix, shift), torch.from_numpy(
+            joints.astype(np.float32)
+        )
+
+    def _movement(
+        self, random: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draw scale times rotation [3, 3] and shift [3] in metres; none for validation."""
         if self.validation:
-            return points.astype(np.float32), joints.astype(np.float32)
+            return np.eye(3), np.zeros(3)
         angle = np.deg2rad(random.uniform(-self.data.rotation, self.data.rotation))
-        turn = np.array(
+        turn: NDArray[np.float64] = np.array(
             [
                 [np.cos(angle), -np.sin(angle), 0.0],
                 [np.sin(angle), np.cos(angle), 0.0],
@@ -102,9 +108,35 @@ class RecordedFrames(Dataset[Batch]):
         )
         turn *= random.uniform(*self.data.scale)
         shift = self.data.translation
-        voxel = cube / self.codec.input_size
-        moved = random.integers(-shift, shift + 1, 3) * voxel
-        return (
-            (points @ turn.T + moved).astype(np.float32),
-            (joints @ turn.T + moved).astype(np.float32),
+        voxel = self.codec.cube_size / self.codec.input_size
+        return turn, np.asarray(random.integers(-shift, shift + 1, 3) * voxel, np.float64)
+
+    def _occupancy(
+        self,
+        frame: DepthFrame,
+        reference: FloatArray,
+        matrix: NDArray[np.float64],
+        shift: NDArray[np.float64],
+    ) -> Tensor:
+        points = frame.camera.points(frame.depth) - reference
+        points = points[(np.abs(points) < 1.5 * self.codec.cube_size).all(axis=1)]
+        moved = (points @ matrix.T + shift).astype(np.float32)
+        return torch.from_numpy(self.codec.occupancy_numpy(moved, np.zeros(3, 'f4'))).byte()
+
+    def _depth_crop(
+        self,
+        frame: DepthFrame,
+        reference: FloatArray,
+        matrix: NDArray[np.float64],
+        shift: NDArray[np.float64],
+    ) -> Tensor:
+        camera = frame.camera
+        centre = reference - np.linalg.solve(matrix, shift)  # it comes to lie in the middle
+        return depth_crops(
+            torch.from_numpy(frame.depth)[None],
+            torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]]),
+            torch.from_numpy(centre)[None].float(),
+            self.codec.cube_size,
+            self.codec.input_size,
+            torch.from_numpy(matrix)[None].float(),
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+import math
 import os
 from pathlib import Path
 import signal
@@ -16,11 +19,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from v2v_pose_ros.models import ModelInfo, save_model
+from v2v_pose_ros.networks.baselines import make_network
 from v2v_pose_ros.networks.v2v import V2VPoseNet
 from v2v_pose_ros.runtimes import choose_device
 from v2v_pose_ros.training.config import OptimiserConfig, RecordedConfig, TrainConfig
 from v2v_pose_ros.training.data import Batch, training_batches, validation_batches
-from v2v_pose_ros.training.losses import pose_loss
+from v2v_pose_ros.training.losses import pose_loss, predicted_joints
 
 
 def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
@@ -57,11 +61,14 @@ class Trainer:
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
         torch.manual_seed(config.seed)
         self.codec = config.make_codec()
-        network = V2VPoseNet(config.make_network())
+        network = make_network(config.make_network())
         if config.network.published_initialisation:
             network.initialise_as_published()
+        self._memory_format = torch.contiguous_format
         if config.channels_last:
-            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+            flat = network.config.dimensions == 2
+            self._memory_format = torch.channels_last if flat else torch.channels_last_3d
+            network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
         self.network = network.to(device)
         self.average: AveragedModel | None = None
         if config.optimiser.average:
@@ -107,8 +114,7 @@ class Trainer:
 
     def forward(self, network: nn.Module, grids: Tensor) -> Tensor:
         """Return the network's output under the experiment's precision."""
-        if self.config.channels_last:
-            grids = grids.to(memory_format=torch.channels_last_3d)
+        grids = grids.contiguous(memory_format=self._memory_format)
         enabled = self.config.precision == 'bfloat16'
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             output: Tensor = network(grids)
@@ -143,8 +149,9 @@ class Trainer:
         network = self.result.eval()
         errors = []
         for batch in batches:
-            decoded = self.codec.decode(self.forward(network, batch.grids), batch.references)
-            errors.append((decoded.positions - batch.joints).norm(dim=-1) * 1000)
+            output = self.forward(network, batch.grids)
+            joints = predicted_joints(output, batch.references, self.codec)
+            errors.append((joints - batch.joints).norm(dim=-1) * 1000)
         network.train()
         error = torch.cat(errors)
         return {
@@ -156,48 +163,45 @@ class Trainer:
     def run(self, minutes: float | None = None) -> bool:
         """Train until the last step or for some minutes; return whether it is finished."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        log = SummaryWriter(str(self.folder / 'log'), purge_step=self.step)
-        validation = validation_batches(self.config, self.device)
-        began, stopping = time.monotonic(), False
-
-        def stop(*_: object) -> None:
-            nonlocal stopping
-            stopping = True
-
-        previous = signal.signal(signal.SIGTERM, stop)
-        last, window, count = time.monotonic(), 0.0, 0
+        first = self.rank == 0
+        validation = validation_batches(self.config, self.device) if first else []
+        log = SummaryWriter(str(self.folder / 'log'), purge_step=self.step) if first else None
+        end = math.inf if minutes is None else time.monotonic() + 60 * minutes
         self.network.train()
         batches = training_batches(self.config, self.device, self.step, self.rank, self.world)
-        for batch in batches:
-            window, count = window + self.train_step(batch), count + 1
-            over = minutes is not None and time.monotonic() - began > 60 * minutes
-            done = self.step == self.config.steps or self._agree(stopping or over)
-            if not done and self.step % self.config.checkpoint_every:
-                continue
-            self.seconds += time.monotonic() - last
-            rate = count * self.config.batch * self.world / (time.monotonic() - last)
-            if self.rank == 0:
-                self.errors = self.validate(validation)
-                for key, value in {
-                    'loss': window / count,
-                    'samples_per_second': rate,
-                    **self.errors,
-                }.items():
-                    log.add_scalar(key, value, self.step)
-                print(
-                    f'step {self.step}/{self.config.steps}  loss {window / count:.4f}  '
-                    f'mean {self.errors["mean_mm"]:.2f} mm  '
-                    f'median {self.errors["median_mm"]:.2f} mm  {rate:.1f} samples/s',
-                    flush=True,
-                )
-                self.save()
-                self.export()
-            last, window, count = time.monotonic(), 0.0, 0
-            if done:
-                break
-        log.close()
-        signal.signal(signal.SIGTERM, previous)
+        with _termination() as terminated:
+            since = _Progress()
+            for batch in batches:
+                since.add(self.train_step(batch))
+                stop = terminated() or time.monotonic() > end
+                done = self.step == self.config.steps or self._agree(stop)
+                if not done and self.step % self.config.checkpoint_every:
+                    continue
+                self.seconds += since.seconds
+                if log is not None:
+                    rate = since.steps * self.config.batch * self.world / since.seconds
+                    self.errors = self.validate(validation)
+                    self._report(log, since.loss / since.steps, rate)
+                    self.save()
+                    self.export()
+                if done:
+                    break
+                since = _Progress()
+        if log is not None:
+            log.close()
         return self.step == self.config.steps
+
+    def _report(self, log: SummaryWriter, loss: float, rate: float) -> None:
+        """Write what was measured since the last report to the log and in a line."""
+        values = {'loss': loss, 'samples_per_second': rate, **self.errors}
+        for key, value in values.items():
+            log.add_scalar(key, value, self.step)
+        print(
+            f'step {self.step}/{self.config.steps}  loss {loss:.4f}  '
+            f'mean {self.errors["mean_mm"]:.2f} mm  '
+            f'median {self.errors["median_mm"]:.2f} mm  {rate:.1f} samples/s',
+            flush=True,
+        )
 
     @property
     def _data(self) -> str:
@@ -220,6 +224,7 @@ class Trainer:
             skeleton=self.config.skeleton,
             network=self.network.config.to_dict(),
             codec=asdict(self.codec),
+            kind='v2v' if isinstance(self.network, V2VPoseNet) else 'baseline',
             training={
                 'data': f'{samples} samples of {self._data}, seed {self.config.data.seed}',
                 'recipe': f'config/train/{self.config.name}.yaml',
@@ -234,6 +239,37 @@ class Trainer:
             kept = f'{self.config.name}_{self.step:07d}'
             save_model(self.folder / f'{kept}.safetensors', self.result, replace(info, name=kept))
         return path
+
+
+class _Progress:
+    """Steps, their losses and their time."""
+
+    def __init__(self) -> None:
+        self.loss, self.steps = 0.0, 0
+        self._began = time.monotonic()
+
+    def add(self, loss: float) -> None:
+        self.loss, self.steps = self.loss + loss, self.steps + 1
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+@contextmanager
+def _termination() -> Iterator[Callable[[], bool]]:
+    """Tell whether SIGTERM has come, instead of ending at once."""
+    came = False
+
+    def remember(*_: object) -> None:
+        nonlocal came
+        came = True
+
+    previous = signal.signal(signal.SIGTERM, remember)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _hardware(device: torch.device) -> str:
