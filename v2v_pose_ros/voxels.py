@@ -229,15 +229,26 @@ class VoxelCodec:
         """
         if output.is_cpu and not output.requires_grad and method == 'subvoxel':
             return self._decode_numpy(output, reference)
+        positions, confidences, spreads = self.read(output, reference, method)
+        values, vectors = torch.linalg.eigh(spreads.double())
+        values = (values - self.sigma**2 * TRUNCATED_VARIANCE).clamp(VARIANCE_FLOOR)
+        clean = vectors * values[..., None, :] @ vectors.transpose(-1, -2)
+        return Decoded(positions, confidences, clean.to(spreads.dtype) * self.cell**2)
+
+    def read(
+        self, output: Tensor, reference: Tensor, method: Literal['subvoxel', 'argmax'] = 'subvoxel'
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Read positions, confidences and spreads, waiting for nothing: shapes are fixed.
+
+        Spreads [B, J, 3, 3] are second moments in squared cells, the target's blur included; see
+        `decoding.clean_covariances` for the rest.
+        """
         heatmaps = self.likelihoods(output)
         peak = self._argmax(heatmaps)
         window, low = self._window(heatmaps, peak)
         offset = self._fit_offset(window, low)
-        cells = low + offset
-        confidences = self._amplitude(window, offset)
-        covariances = self._covariance(heatmaps) * self.cell**2
-        positions = self.to_metres(peak if method == 'argmax' else cells, reference)
-        return Decoded(positions, confidences, covariances)
+        positions = self.to_metres(peak if method == 'argmax' else low + offset, reference)
+        return positions, self._amplitude(window, offset), self._spread(heatmaps)
 
     def _decode_numpy(self, output: Tensor, reference: Tensor) -> Decoded:
         """Do what `decode` does in NumPy, which is several times faster on one core."""
@@ -302,26 +313,17 @@ class VoxelCodec:
         height = (window * target).sum((2, 3, 4)) / (target**2).sum((2, 3, 4)).clamp(min=1e-12)
         return height.clamp(0, 1)
 
-    def _covariance(self, heatmaps: Tensor) -> Tensor:
-        """Return the covariance [B, J, 3, 3] in squared cells, the target's blur removed."""
-        size, volumes = self.output_size, heatmaps.flatten(0, 1).flatten(1)
-        floor = NOISE_FLOOR * volumes.amax(1, keepdim=True).clamp(min=1e-12)
-        # Few cells are above the floor; everything else works on their list.
-        volume, cell = (volumes >= floor).nonzero(as_tuple=True)
-        weight = volumes[volume, cell]
-        place = torch.stack([cell % size, cell // size % size, cell // size**2], 1)
-        moments = torch.cat([torch.ones_like(weight)[:, None], place.to(weight.dtype)], 1)
-        total = weight.new_zeros(len(volumes), 4)
-        total.index_add_(0, volume, moments * weight[:, None])
-        mean = total[:, 1:] / total[:, :1].clamp(min=1e-12)
-        offset = place - mean[volume]
-        outer = (weight[:, None] * offset)[:, :, None] * offset[:, None]
-        covariance = weight.new_zeros(len(volumes), 3, 3).index_add_(0, volume, outer)
-        covariance = covariance / total[:, :1, None].clamp(min=1e-12)
-        # The cut at the noise floor takes a little of the target's own variance away: exactly the
-        # part of a chi distribution beyond it, with three degrees of freedom.
-        values, vectors = torch.linalg.eigh(covariance.double())
-        blur = self.sigma**2 * TRUNCATED_VARIANCE
-        values = (values - blur).clamp(VARIANCE_FLOOR)
-        clean = vectors * values[:, None] @ vectors.transpose(1, 2)
-        return clean.to(heatmaps.dtype).unflatten(0, heatmaps.shape[:2])
+    def _spread(self, heatmaps: Tensor) -> Tensor:
+        """Return the second moments [B, J, 3, 3] in squared cells of what is above the noise."""
+        volumes = heatmaps.flatten(2)
+        floor = NOISE_FLOOR * volumes.amax(-1, keepdim=True).clamp(min=1e-12)
+        weight = torch.where(volumes >= floor, volumes, 0.0)
+        # About the middle of the volume, so that few digits cancel.
+        axis = torch.arange(self.output_size, device=heatmaps.device, dtype=heatmaps.dtype)
+        z, y, x = torch.meshgrid(*[axis - 0.5 * self.output_size] * 3, indexing='ij')
+        place = torch.stack([x, y, z], -1).flatten(0, 2)
+        products = (place[:, :, None] * place[:, None]).flatten(1)
+        moments = weight @ torch.cat([torch.ones_like(place[:, :1]), place, products], 1)
+        mean = moments[..., 1:] / moments[..., :1].clamp(min=1e-12)
+        first, second = mean[..., :3], mean[..., 3:].unflatten(-1, (3, 3))
+        return second - first[..., :, None] * first[..., None, :]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.models import Model
-from v2v_pose_ros.runtimes.contract import RuntimeMismatchError
+from v2v_pose_ros.networks.v2v import V2VPoseNet
+from v2v_pose_ros.runtimes.contract import make_checked, RuntimeMismatchError
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,7 +107,13 @@ def _make_best(model: Model, device: torch.device) -> Runtime:
 def _make_torch(model: Model, device: torch.device) -> Runtime:
     from v2v_pose_ros.runtimes.torch_runtime import TorchRuntime
 
-    return TorchRuntime(model.network, device)
+    runtime = TorchRuntime(model.network, device)
+    if runtime.precision != torch.float32 and isinstance(model.network, V2VPoseNet):
+        # Nothing is compiled, but what the check found is kept.
+        settings = {'torch': torch.__version__, 'device': str(device)}
+        precision = str(runtime.precision).removeprefix('torch.')
+        make_checked(model, runtime.name, precision, settings, bytes, lambda _: runtime)
+    return runtime
 
 
 def _make_compiled(model: Model, runtime: str) -> Runtime:

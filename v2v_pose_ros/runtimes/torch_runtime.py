@@ -8,6 +8,8 @@ import torch
 from torch import nn, Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from v2v_pose_ros.runtimes.gpu import prepare_network, Replay
+
 
 def fold_normalisation(network: nn.Module) -> nn.Module:
     """Return a copy with every batch normalisation folded into the convolution before it."""
@@ -37,7 +39,10 @@ def fast_precision(device: torch.device) -> torch.dtype:
 
 
 class TorchRuntime:
-    """A network with its normalisation folded, in the fastest precision of the device."""
+    """A network with its normalisation folded, in the fastest precision of the device.
+
+    On a GPU the network is recorded once for each batch size and then replayed as a whole.
+    """
 
     def __init__(
         self, network: nn.Module, device: torch.device, precision: torch.dtype | None = None
@@ -45,17 +50,26 @@ class TorchRuntime:
         """Move the network to the device."""
         self.device = device
         self.precision = precision or fast_precision(device)
-        self._network = fold_normalisation(network).to(device)
-        self._channels_last = device.type == 'cuda' or _widest_input(network) >= 32
-        if self._channels_last:
-            self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         where = torch.cuda.get_device_name(device) if device.type == 'cuda' else 'CPU'
         self.name = f'torch {where} {str(self.precision).removeprefix("torch.")}'
+        self._replays: dict[int, Replay] = {}
+        if device.type == 'cuda':
+            self._network = prepare_network(fold_normalisation(network), device, self.precision)
+            return
+        self._network = fold_normalisation(network)
+        self._channels_last = _widest_input(network) >= 32
+        if self._channels_last:
+            self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, grids: Tensor) -> Tensor:
-        """Map grids [B, 1, G, G, G] to float32 output on the device."""
-        grids = grids.to(self.device)
+        """Map grids [B, 1, G, G, G] to float32 output on the device, valid until the next call."""
+        if self.device.type == 'cuda':
+            batch = len(grids)
+            if batch not in self._replays:
+                given = grids.to(self.device, torch.float32, copy=True)
+                self._replays[batch] = Replay(self._network, given)
+            return self._replays[batch](grids)
         if self._channels_last:
             grids = grids.contiguous(memory_format=torch.channels_last_3d)
         enabled = self.precision != torch.float32

@@ -1,0 +1,107 @@
+"""The path of fixed shapes against the estimator's, on the device that every machine has."""
+
+import numpy as np
+import pytest
+import torch
+
+from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.estimator import PoseEstimator
+from v2v_pose_ros.models import load_model
+from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
+from v2v_pose_ros.runtimes.device_pipeline import DevicePipeline
+from v2v_pose_ros.runtimes.gpu import prepare_network, WideStem
+from v2v_pose_ros.runtimes.torch_runtime import fold_normalisation, TorchRuntime
+from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+
+CPU = torch.device('cpu')
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope='module')
+def frames():
+    scene = HandCameraScene(sr305(320, 240), seed=3)
+    return scene.camera, [scene.frame(index / 3) for index in range(3)]
+
+
+def estimator_of(model, count, handedness):
+    runtimes = [TorchRuntime(model.network, CPU, torch.float32)] * count
+    return PoseEstimator(
+        [model] * count, runtimes, handedness=handedness, passes=1, min_confidence=0.0
+    )
+
+
+@pytest.mark.parametrize(('count', 'handedness'), [(1, 'right'), (1, 'left'), (3, 'right')])
+def test_joints_are_those_of_the_numpy_path(frames, count, handedness):
+    model = load_model('hand_lite')
+    camera, images = frames
+    estimator = estimator_of(model, count, handedness)
+    pipeline = DevicePipeline([model] * count, CPU, mirror=handedness == 'left')
+    for depth, joints in images:
+        centre = (0.5 * (joints.min(axis=0) + joints.max(axis=0))).astype(np.float32)
+        (wanted,) = estimator(depth, camera, centre).skeletons
+        found = pipeline(depth, camera, centre)
+        np.testing.assert_allclose(found.positions, wanted.positions, atol=1e-5)
+        np.testing.assert_allclose(found.confidences, wanted.confidences, atol=1e-4)
+        np.testing.assert_allclose(found.covariances, wanted.covariances, atol=1e-7, rtol=1e-2)
+        assert found.voxels > 300
+
+
+def test_distorted_cameras_and_changes_of_the_camera(frames):
+    model = load_model('hand_lite')
+    camera, images = frames
+    bent = Camera(
+        320, 240, camera.fx, camera.fy, camera.cx, camera.cy, 'plumb_bob', (0.1, -0.05, 0, 0, 0)
+    )
+    estimator, pipeline = estimator_of(model, 1, 'right'), DevicePipeline([model], CPU)
+    depth, joints = images[0]
+    centre = joints.mean(axis=0).astype(np.float32)
+    for used in (camera, bent, camera):
+        (wanted,) = estimator(depth, used, centre).skeletons
+        found = pipeline(depth, used, centre)
+        np.testing.assert_allclose(found.positions, wanted.positions, atol=1e-5)
+
+
+def test_an_empty_cube_has_no_voxels(frames):
+    camera, _ = frames
+    pipeline = DevicePipeline([load_model('hand_lite')], CPU)
+    found = pipeline(np.zeros((240, 320), np.float32), camera, np.array([0, 0, 0.5], np.float32))
+    assert found.voxels == 0
+    assert np.isfinite(found.positions).all()
+
+
+@pytest.mark.parametrize('stem', ['conv7', 'fold'])
+def test_networks_arranged_for_gpus_compute_the_same(stem):
+    torch.manual_seed(1)
+    network = V2VPoseNet(V2VConfig(3, (4, 8, 8, 8), stem)).eval()
+    grids = (torch.rand(2, 1, 16, 16, 16) < 0.1).float()
+    run = prepare_network(fold_normalisation(network), CPU, torch.float32)
+    with torch.inference_mode():
+        torch.testing.assert_close(run(grids), network(grids), atol=1e-5, rtol=1e-4)
+
+
+def test_the_wide_stem_is_the_same_convolution():
+    torch.manual_seed(1)
+    convolution = torch.nn.Conv3d(1, 5, 7, padding=3)
+    grids = torch.rand(2, 1, 9, 10, 11)
+    with torch.inference_mode():
+        wanted = convolution(grids)
+        torch.testing.assert_close(WideStem(convolution)(grids), wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no CUDA GPU')
+@pytest.mark.parametrize('count', [1, 3])
+def test_a_gpu_finds_the_joints_of_the_cpu(frames, count):
+    model = load_model('hand_lite')
+    camera, images = frames
+    pipelines = [DevicePipeline([model] * count, torch.device(d)) for d in ('cpu', 'cuda')]
+    for depth, joints in images:
+        centre = joints.mean(axis=0).astype(np.float32)
+        wanted, found = (pipeline(depth, camera, centre) for pipeline in pipelines)
+        assert np.median(np.linalg.norm(found.positions - wanted.positions, axis=1)) < 5e-4
