@@ -7,6 +7,12 @@ With a RealSense (``ros2 launch realsense2_camera rs_launch.py``) no argument is
 Without any camera:
 
     ros2 launch v2v_pose_ros hand.launch.py synthetic_camera:=true
+
+Under a lifecycle manager, or by hand:
+
+    ros2 launch v2v_pose_ros hand.launch.py autostart:=false
+    ros2 lifecycle set /v2v_pose configure
+    ros2 lifecycle set /v2v_pose activate
 """
 # ruff: noqa: I001 - launch is the ROS package here, not this directory.
 
@@ -70,6 +76,13 @@ def _arguments():
             description='What executes the network. Empty: as in params_file.',
         ),
         DeclareLaunchArgument(
+            'autostart',
+            default_value='',
+            choices=['', *switch],
+            description='false: the node waits for somebody who manages its lifecycle, such as '
+            '"ros2 lifecycle set" or the lifecycle manager of Nav2. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
             'namespace',
             default_value='',
             description='Namespace of the nodes, to tell two cameras apart.',
@@ -125,6 +138,8 @@ def _nodes(context):
         for name in ('model', 'device', 'runtime')
         if value(name)
     }
+    if value('autostart'):
+        chosen['autostart'] = value('autostart') == 'true'
     logger = '.'.join([part for part in namespace.split('/') if part] + [NODE_NAME])
     inputs = [
         ('depth/image_rect', value('depth_topic')),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import os
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,7 +62,8 @@ if __name__ == '__main__':
     from v2v_pose_ros.ros.node import main
 
     def load(parameters):
-        """Load nothing, or fail as a damaged model file would."""
+        """Load nothing, in some time if wanted, or fail as a damaged model file would."""
+        time.sleep(float(os.environ.get('FAKE_LOADING', '0')))
         if os.environ.get('FAKE_FAILURE'):
             raise ValueError(os.environ['FAKE_FAILURE'])
         return FakeEstimator(parameters)

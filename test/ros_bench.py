@@ -103,13 +103,18 @@ class Bench:
         for node in (self.camera, self._listener, self.node):
             self._executor.add_node(node)
         self._thread.start()
-        wait_until(lambda: self._images.get_subscription_count() > 0, 'the image subscription')
-        wait_until(lambda: self._infos.get_subscription_count() > 0, 'the info subscription')
+        if parameters.get('autostart', True):
+            self.wait_for_camera()
         for name in listen:
             topic = TOPICS[name][1]
             wait_until(lambda topic=topic: self.node.count_subscribers(topic) > 0, topic)
             wait_until(lambda topic=topic: self._listener.count_publishers(topic) > 0, topic)
         return self.node
+
+    def wait_for_camera(self) -> None:
+        """Wait until the active pose node and the camera have found each other."""
+        wait_until(lambda: self._images.get_subscription_count() > 0, 'the image subscription')
+        wait_until(lambda: self._infos.get_subscription_count() > 0, 'the info subscription')
 
     def show(self, image: Image, info: CameraInfo | None = None) -> Image:
         """Publish an image, after its camera_info if there is one."""

@@ -29,7 +29,11 @@ def health(stream=None, **changes):
     [
         (health(), 'OK', ['30.', 'skeletons per second']),
         (health(report(found=False)), 'OK', ['no subject']),
-        (health(ready=False), 'WARN', ['loading']),
+        (health(state='configuring'), 'WARN', ['loading']),
+        (health(state='unconfigured'), 'OK', ['unconfigured', 'configure and activate']),
+        (health(state='inactive'), 'OK', ['inactive', 'activate']),
+        (health(state='finalized'), 'OK', ['finalized', 'start']),
+        (health(state='unconfigured', refusal='no such file'), 'ERROR', ['no such file']),
         (health(problem='no camera_info has arrived'), 'WARN', ['camera_info']),
         (health(report(lost_every=10)), 'WARN', ['10%', 'lost', 'fastdds.xml', 'qos_profile']),
         (health(report(latency=86400.0)), 'WARN', ['86400 s', 'use_sim_time']),

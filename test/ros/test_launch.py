@@ -104,6 +104,15 @@ def test_parameter_file_decides_unless_an_argument_is_given(launch):
     assert set(overrides) == {'use_sim_time', 'model', 'device'}
 
 
+def test_the_node_starts_itself_unless_somebody_manages_it(launch):
+    _, overrides = launch.nodes()['pose_node']['parameters']
+    assert 'autostart' not in overrides  # the file's default is true
+    _, overrides = launch.nodes(autostart='false')['pose_node']['parameters']
+    assert overrides['autostart'] is False
+    _, overrides = launch.nodes(autostart='true')['pose_node']['parameters']
+    assert overrides['autostart'] is True
+
+
 def test_rviz_is_optional_and_sees_the_topics_of_the_namespace(launch):
     assert 'rviz2' not in launch.nodes(rviz='false')
     remappings = dict(launch.nodes(depth_topic='/cam/depth')['rviz2']['remappings'])

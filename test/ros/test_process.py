@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+from lifecycle_msgs.srv import GetState
 import pytest
 from rclpy.executors import SingleThreadedExecutor
 from ros_bench import camera_info, depth_image, wait_until
@@ -49,6 +50,27 @@ def test_signal_ends_it_cleanly(ros_domain_id, number):
     process = start()
     wait_for_line(process, 'ready')
     process.send_signal(number)
+    status, output = finish(process)
+    assert status == 0
+    assert 'Traceback' not in output
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_cleanly_while_it_waits_for_its_manager(ros_domain_id, make_node, number):
+    process = start('--ros-args', '-p', 'autostart:=false')
+    client = make_node('manager').create_client(GetState, '/v2v_pose/get_state')
+    assert client.wait_for_service(PATIENCE)
+    process.send_signal(number)
+    status, output = finish(process)
+    assert status == 0
+    assert 'Traceback' not in output
+
+
+def test_signal_ends_it_cleanly_while_it_loads(ros_domain_id, make_node):
+    process = start(FAKE_LOADING='3.0')
+    client = make_node('manager').create_client(GetState, '/v2v_pose/get_state')
+    assert client.wait_for_service(PATIENCE)
+    process.send_signal(signal.SIGINT)
     status, output = finish(process)
     assert status == 0
     assert 'Traceback' not in output

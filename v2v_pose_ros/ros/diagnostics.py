@@ -13,6 +13,11 @@ from v2v_pose_ros.ros.stream import Percentiles, StreamReport
 STALE_AFTER = 2.0
 """A stream without an image for this time (s) is stale."""
 
+_TO_DO = {
+    'unconfigured': 'configure and activate the node to get skeletons',
+    'inactive': 'activate the node to get skeletons',
+    'finalized': 'start the node again to get skeletons',
+}
 _TOLERATED_LOSS = 0.02  # of the frames that the camera took
 _CLOCK_SKEW = 60.0  # a latency (s) beyond this comes from two clocks, not from work
 
@@ -25,7 +30,8 @@ class Health:
         stream: What became of the images.
         topic: The resolved name of the depth topic.
         publishers: How many publish on it.
-        ready: Whether the network is loaded and warm.
+        state: Of the lifecycle; 'configuring' while the network is loaded and warmed up.
+        refusal: Why the node could not be configured, None if it was not so.
         model: Model files in use.
         runtime: What executes them, and where.
         problem: What is wrong with the input now, None if nothing.
@@ -37,7 +43,8 @@ class Health:
     stream: StreamReport
     topic: str
     publishers: int = 0
-    ready: bool = True
+    state: str = 'active'
+    refusal: str | None = None
     model: str = ''
     runtime: str = ''
     problem: str | None = None
@@ -51,8 +58,12 @@ def verdict(health: Health) -> tuple[bytes, str]:
     stream = health.stream
     if health.failure:
         return DiagnosticStatus.ERROR, health.failure
-    if not health.ready:
+    if health.refusal:
+        return DiagnosticStatus.ERROR, health.refusal
+    if health.state == 'configuring':
         return DiagnosticStatus.WARN, 'loading the model'
+    if health.state != 'active':
+        return DiagnosticStatus.OK, f'{health.state}: {_TO_DO[health.state]}'
     if stream.image_age is None or stream.image_age > STALE_AFTER:
         return DiagnosticStatus.STALE, _silence(health)
     if health.problem:
@@ -88,6 +99,7 @@ def diagnostics_message(stamp: Time, name: str, health: Health) -> DiagnosticArr
     level, text = verdict(health)
     stream = health.stream
     values = {
+        'lifecycle state': health.state,
         'model': health.model,
         'runtime': health.runtime,
         'images per second': f'{stream.rate_in:.1f}',

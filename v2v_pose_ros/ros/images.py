@@ -43,6 +43,7 @@ class NewestFrame:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._frame: Frame | None = None
+        self._in_work = False
         self._closed = False
 
     def put(self, frame: Frame) -> bool:
@@ -50,15 +51,24 @@ class NewestFrame:
         with self._condition:
             replaced = self._frame is not None
             self._frame = frame
-            self._condition.notify()
+            self._condition.notify_all()
             return replaced
 
     def take(self) -> Frame | None:
-        """Wait for a frame; None when closed."""
+        """Say that the frame before is done and wait for the next one; None when closed."""
         with self._condition:
+            self._in_work = False
+            self._condition.notify_all()
             self._condition.wait_for(lambda: self._closed or self._frame is not None)
             frame, self._frame = self._frame, None
+            self._in_work = not self._closed
             return None if self._closed else frame
+
+    def drain(self, timeout: float) -> bool:
+        """Let go of the frame that waits; tell whether the one in work is done by then (s)."""
+        with self._condition:
+            self._frame = None
+            return self._condition.wait_for(lambda: not self._in_work, timeout)
 
     def close(self) -> None:
         """Make ``take`` return None from now on."""

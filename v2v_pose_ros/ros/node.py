@@ -1,4 +1,4 @@
-"""The node: depth images in, skeletons out.
+"""The node: depth images in, skeletons out, under the control of a lifecycle.
 
 Two threads share the work. The executor's only stores the newest image; the inference thread
 loads, warms up and runs the network, and publishes. So an image never waits behind another, and a
@@ -8,48 +8,37 @@ network compiled for one thread stays in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 import signal
 import sys
-import threading
 import time
 import traceback
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseArray
+from lifecycle_msgs.srv import ChangeState
 import numpy as np
-from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from tf2_ros import TransformBroadcaster
-from visualization_msgs.msg import MarkerArray
+from sensor_msgs.msg import CameraInfo, Image
 
-from v2v_pose_ros.camera import Camera
-from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
-from v2v_pose_ros.ros.images import (
-    CameraSource,
-    depth_of,
-    Frame,
-    InputProblem,
-    NewestFrame,
-    stamp_of,
-)
-from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
+from v2v_pose_ros.ros.images import CameraSource, depth_of, Frame, InputProblem, stamp_of
+from v2v_pose_ros.ros.outputs import Outputs, Picture
 from v2v_pose_ros.ros.parameters import NodeParameters
 from v2v_pose_ros.ros.pipeline import Estimator, Pipeline
 from v2v_pose_ros.ros.qos import image_qos
 from v2v_pose_ros.ros.stream import ProblemLog, StreamStatistics
+from v2v_pose_ros.ros.worker import Worker
 
 if TYPE_CHECKING:  # it would import PyTorch
     from v2v_pose_ros.estimator import SkeletonEstimate
@@ -57,67 +46,166 @@ if TYPE_CHECKING:  # it would import PyTorch
 NODE_NAME = 'v2v_pose'
 
 _FOREVER = 1e9  # throttles a warning to a single one
+_PATIENCE = 10.0  # s that an image in work may take until the node stops waiting for it
 
 
-class PoseNode(Node):
+class PoseNode(LifecycleNode):
     """Estimates skeletons from depth images.
 
     Args:
         load: Makes the estimator from the parameters, in the inference thread.
         options: Passed on to rclpy's Node.
 
-    ``failed`` is a future that is done, with the reason as its result, when the estimator cannot
-    be loaded. Raises ParameterError for parameters that cannot be.
+    ``failed`` is a future that is done, with the reason as its result, when the node was to start
+    itself and cannot. Raises ParameterError for parameters that cannot be.
     """
 
     def __init__(
         self, load: Callable[[NodeParameters], Estimator] = Pipeline, **options: object
     ) -> None:
         super().__init__(NODE_NAME, **options)
-        self._settings = declare(self, NodeParameters)
+        try:
+            self._settings = declare(self, NodeParameters)
+        except ParameterError:
+            self.destroy_node()
+            raise
         self.add_on_set_parameters_callback(self._on_parameters)
         self._load = load
-        self._estimator: Estimator | None = None
-        self._frames = NewestFrame()
+        self.failed = Future()
+        self._forget()
+        self._outputs = Outputs(self, self._warn_now)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        # A steady clock: simulated time may stand still, and that is worth a diagnosis.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(
+            self._settings.diagnostics_period, self._publish_diagnostics, clock=steady
+        )
+        _answer_wrong_transitions(self)
+        if self._settings.autostart:
+            self._starter = self.create_timer(0.0, self._start, clock=steady)
+
+    def stop(self) -> None:
+        """End the inference thread after the image in work."""
+        if self._worker is not None:
+            self._worker.stop(_PATIENCE)
+
+    def destroy_node(self) -> None:
+        """Destroy the node at once.
+
+        rclpy leaves the state machine to the garbage collector, and the node's handle with it:
+        /rosout of a later node of the same name would be closed with the old one.
+        """
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
+    def _forget(self) -> None:
+        """Be as new."""
+        self._state = 'unconfigured'
+        self._refusal: str | None = None
+        self._worker: Worker | None = None
         self._camera = CameraSource(self._settings.rectified)
+        self._depth: Subscription | None = None
+        self._info: Subscription | None = None
         self._restarted = False
-        self._shown: set[str] = set()
         self._stream = StreamStatistics()
         self._problems = ProblemLog()
         self._zero_stamps = ProblemLog(throttle=_FOREVER)
         self._failures = ProblemLog()
         self._stages: Mapping[str, float] = {}
-        self.failed = Future()
+        self._activated = 0.0
 
-        self._skeletons = self.create_publisher(SkeletonArray, '~/skeletons', 1)
-        self._poses = self.create_publisher(PoseArray, '~/poses', 1)
-        self._markers = self.create_publisher(MarkerArray, '~/markers', 1)
-        self._points = self.create_publisher(PointCloud2, '~/points', 1)
-        self._overlay = self.create_publisher(Image, '~/overlay', 1)
-        self._overlays_work = True
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
-        self._transforms = TransformBroadcaster(self)
+    # --- The lifecycle, in the executor's thread. ---
+
+    def _start(self) -> None:
+        self._starter.cancel()
+        if self._state == 'unconfigured':
+            self.trigger_configure()
+        if self._state == 'inactive':
+            self.trigger_activate()
+        if self._state == 'unconfigured' and self.context.ok():
+            self.failed.set_result(self._refusal or 'the node could not be configured')
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model, warm it up and check it."""
+        self._forget()
+        self._state = 'configuring'
+        settings = self._settings
+        self._worker = Worker(partial(self._load, settings), self._process_safely)
+        while not self._worker.settled.wait(min(settings.diagnostics_period, 0.5)):
+            if not self.context.ok():
+                return TransitionCallbackReturn.FAILURE
+            self._publish_diagnostics()
+        if not self.context.ok():  # interrupted meanwhile; not even the log works any more
+            return TransitionCallbackReturn.FAILURE
+        error, estimator = self._worker.error, self._worker.estimator
+        if estimator is None:
+            self._forget()
+            self._refusal = f'the model cannot be used: {error}'
+            self.get_logger().fatal(self._refusal)
+            self.get_logger().debug(''.join(traceback.format_exception(error)))
+            return TransitionCallbackReturn.FAILURE
+        names = ', '.join(estimator.model_names)
+        self.get_logger().info(f'ready: {names} on {estimator.runtime_name}')
+        self._state = 'inactive'
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the camera."""
+        self._stream = StreamStatistics()
+        self._activated = time.monotonic()
+        self._state = 'active'
         qos = image_qos(self._settings.qos_profile)
-        self.create_subscription(CameraInfo, 'depth/camera_info', self._camera.update, qos)
-        self._depth = self.create_subscription(Image, 'depth/image_rect', self._on_image, qos)
-        # A steady clock: simulated time may stand still, and that is worth a diagnosis.
-        self.create_timer(
-            self._settings.diagnostics_period,
-            self._publish_diagnostics,
-            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        self._info = self.create_subscription(
+            CameraInfo, 'depth/camera_info', self._camera.update, qos
         )
-        self._started = time.monotonic()
-        self._thread = threading.Thread(target=self._infer, name='inference', daemon=True)
-        self._thread.start()
+        self._depth = self.create_subscription(Image, 'depth/image_rect', self._on_image, qos)
+        return TransitionCallbackReturn.SUCCESS
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Let the inference thread finish its frame and end."""
-        self._frames.close()
-        self._thread.join(timeout)
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the camera and take the markers back."""
+        self._state = 'inactive'
+        self._let_go()
+        self._restarted = True  # whatever is tracked now will be long gone
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the model."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything, whatever the state."""
+        self._release()
+        self._state = 'finalized'
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything, so that the node can be configured anew."""
+        self.get_logger().error(f'a transition from {state.label} failed; the node starts afresh')
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _release(self) -> None:
+        self._state = 'unconfigured'
+        self._let_go()
+        if self._worker is not None and not self._worker.stop(_PATIENCE):
+            self.get_logger().error('the network does not finish its image; its memory stays')
+        self._forget()
+
+    def _let_go(self) -> None:
+        for subscription in (self._depth, self._info):
+            if subscription is not None:
+                self.destroy_subscription(subscription)
+        self._depth = self._info = None
+        if self._worker is not None and not self._worker.drain(_PATIENCE):
+            self.get_logger().error('the network does not finish its image; it is not waited for')
+        self._outputs.clear()
 
     # --- The executor's thread: store, count, answer. Nothing here takes time. ---
 
     def _on_image(self, image: Image) -> None:
+        if self._worker is None:
+            return
         now = time.monotonic()
         stamp = stamp_of(image)
         if not self._stream.received(now, stamp):
@@ -133,7 +221,7 @@ class PoseNode(Node):
                 'depth images have no stamp (0): results carry none either, TF and latency '
                 'need one; let the camera driver stamp its images'
             )
-        if self._frames.put(Frame(image, now)):
+        if self._worker.hand_over(Frame(image, now)):
             self._stream.dropped()
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
@@ -145,13 +233,15 @@ class PoseNode(Node):
 
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
-        estimator, stream = self._estimator, self._stream.report(now)
-        recently = 2 * self._settings.diagnostics_period
+        estimator = self._worker.estimator if self._worker else None
+        stream, recently = self._stream.report(now), 2 * self._settings.diagnostics_period
+        topic = self.resolve_topic_name('depth/image_rect')
         health = Health(
             stream=stream,
-            topic=self._depth.topic_name,
-            publishers=self.count_publishers(self._depth.topic_name),
-            ready=estimator is not None,
+            topic=topic,
+            publishers=self.count_publishers(topic),
+            state=self._state,
+            refusal=self._refusal,
             model=self._settings.model,
             runtime=estimator.runtime_name if estimator else '',
             problem=self._problems.latest(now, recently),
@@ -162,45 +252,32 @@ class PoseNode(Node):
         stamp = self.get_clock().now().to_msg()
         message = diagnostics_message(stamp, self.get_fully_qualified_name(), health)
         self._diagnostics.publish(message)
-        silence = now - self._started if stream.image_age is None else stream.image_age
-        if estimator is not None and silence > STALE_AFTER:
+        silence = now - self._activated if stream.image_age is None else stream.image_age
+        if self._state == 'active' and silence > STALE_AFTER:
             self._warn('silence', message.status[0].message, now)
 
     # --- The inference thread. ---
 
-    def _infer(self) -> None:
+    def _process_safely(self, frame: Frame, estimator: Estimator) -> None:
+        if self._state != 'active':
+            return
         try:
-            estimator = self._load(self._settings)
-            estimator.warm_up()
+            self._process(frame, estimator)
+            self._problems.solved()
+        except InputProblem as problem:
+            self._warn(problem.kind, str(problem), time.monotonic(), problem.grace)
         except Exception as error:
-            if not self.context.ok():
-                return
-            self.get_logger().debug(traceback.format_exc())
-            self.failed.set_result(f'the model cannot be used: {error}')
-            return
-        if not self.context.ok():  # interrupted meanwhile; not even the log works any more
-            return
-        names, runtime = ', '.join(estimator.model_names), estimator.runtime_name
-        self.get_logger().info(f'ready: {names} on {runtime}')
-        self._estimator = estimator
-        while (frame := self._frames.take()) is not None:
-            try:
-                self._process(frame, estimator)
-                self._problems.solved()
-            except InputProblem as problem:
-                self._warn(problem.kind, str(problem), time.monotonic(), problem.grace)
-            except Exception as error:
-                # Whatever it was, the next image deserves a try. When the context is gone, so is
-                # what publishers stand on, and that is no failure.
-                if self.context.ok():
-                    self._fail(error)
+            # Whatever it was, the next image deserves a try. When the context is gone, so is
+            # what publishers stand on, and that is no failure.
+            if self.context.ok():
+                self._fail(error)
 
     def _process(self, frame: Frame, estimator: Estimator) -> None:
         parameters, image = self._settings, frame.image
         camera = self._camera.camera_of(image)
         depth = depth_of(image)
         if not depth.any():
-            self._publish(frame, [])
+            self._publish(frame, [], parameters)
             raise InputProblem(
                 'empty',
                 'the depth image has no measurement at all (all zero, NaN or infinite): check '
@@ -213,68 +290,21 @@ class PoseNode(Node):
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if _is_found(each, parameters)]
         subjects = messages.name_subjects(found, parameters.subject, parameters.handedness)
-        self._publish(frame, subjects)
-        self._publish_overlay(frame, depth, camera, subjects)
+        self._publish(frame, subjects, parameters, Picture(depth, camera))
 
-    def _publish(self, frame: Frame, subjects: list[messages.Subject]) -> None:
-        """Publish what was found in a frame, which may be nothing."""
-        parameters, header = self._settings, frame.image.header
-        if _wanted(self._skeletons):
-            latency = time.monotonic() - frame.arrival
-            self._skeletons.publish(messages.skeleton_array_message(header, subjects, latency))
-        self._count(frame, found=bool(subjects))
-        if parameters.publish_tf and subjects:
-            if header.frame_id:
-                self._transforms.sendTransform(messages.transform_messages(header, subjects))
-            else:
-                self._warn(
-                    'frame_id',
-                    'depth images have no frame_id, so there is no TF: let the camera driver '
-                    'name its optical frame',
-                    time.monotonic(),
-                )
-        if _wanted(self._poses):
-            self._poses.publish(messages.pose_array_message(header, subjects))
-        self._publish_markers(frame, subjects)
-        if subjects and _wanted(self._points):
-            points = np.concatenate([subject.estimate.points for subject in subjects])
-            self._points.publish(messages.point_cloud_message(header, points))
-
-    def _publish_markers(self, frame: Frame, subjects: list[messages.Subject]) -> None:
-        """Publish markers of those in view and, once, the removal of those who left it."""
-        header = frame.image.header
-        present = {subject.identity for subject in subjects}
-        gone, self._shown = self._shown - present, present
-        if not _wanted(self._markers):
-            return
-        if gone:
-            self._markers.publish(messages.marker_deletion_message(header, sorted(gone)))
-        if subjects:
-            lifetime = self._settings.marker_lifetime
-            self._markers.publish(messages.marker_array_message(header, subjects, lifetime))
-
-    def _publish_overlay(
+    def _publish(
         self,
         frame: Frame,
-        depth: NDArray[np.float32],
-        camera: Camera,
         subjects: list[messages.Subject],
+        parameters: NodeParameters,
+        picture: Picture | None = None,
     ) -> None:
-        if not self._overlays_work or not _wanted(self._overlay):
+        """Publish what was found in a frame, which may be nothing."""
+        if self._state != 'active':  # deactivated meanwhile
             return
-        estimates = [subject.estimate for subject in subjects]
-        names = ', '.join(
-            f'{subject.identity} {np.mean(subject.estimate.confidences):.2f}'
-            for subject in subjects
-        )
-        try:
-            header = frame.image.header
-            picture = overlay_message(header, depth, camera, estimates, names or 'not found')
-        except OverlayUnavailable as error:
-            self._overlays_work = False
-            self.get_logger().warning(str(error))
-            return
-        self._overlay.publish(picture)
+        self._outputs.publish_skeletons(frame, subjects)
+        self._count(frame, found=bool(subjects))
+        self._outputs.publish_others(frame, subjects, parameters, picture)
 
     def _count(self, frame: Frame, *, found: bool) -> None:
         latency = None
@@ -283,6 +313,9 @@ class PoseNode(Node):
             stamp = Time.from_msg(frame.image.header.stamp, clock_type=clock.clock_type)
             latency = (clock.now() - stamp).nanoseconds * 1e-9
         self._stream.published(time.monotonic(), frame.arrival, latency, found=found)
+
+    def _warn_now(self, kind: str, text: str) -> None:
+        self._warn(kind, text, time.monotonic())
 
     def _warn(self, kind: str, text: str, now: float, grace: float = 0.0) -> None:
         if self._problems.report(kind, text, now, grace=grace):
@@ -301,8 +334,28 @@ def _is_found(estimate: SkeletonEstimate, parameters: NodeParameters) -> bool:
     return float(np.mean(estimate.confidences)) >= parameters.min_confidence
 
 
-def _wanted(publisher: Publisher) -> bool:
-    return publisher.get_subscription_count() > 0
+def _answer_wrong_transitions(node: LifecycleNode) -> None:
+    """Let requests for transitions that the state does not allow fail, and nothing else.
+
+    In rclpy up to Jazzy they raise an error out of the executor, which ends the process and leaves
+    the caller without an answer (ros2/rclpy#1209).
+    """
+    (service,) = (each for each in node.services if each.srv_type is ChangeState)
+    change_state = service.callback
+
+    def answer(
+        request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        try:
+            return change_state(request, response)
+        except Exception as error:  # of rclpy's C part, and not of one class everywhere
+            if not node.context.ok():
+                raise
+            node.get_logger().warning(f'transition refused: {error}')
+            response.success = False
+            return response
+
+    service.callback = answer
 
 
 def main(
@@ -311,8 +364,8 @@ def main(
 ) -> int:
     """Run the node until it is interrupted.
 
-    Returns the exit status of the process: 0 after an interruption, 1 when the model cannot be
-    used, 2 for a parameter that cannot be.
+    Returns the exit status of the process: 0 after an interruption, 1 when the node was to start
+    itself and the model cannot be used, 2 for a parameter that cannot be.
     """
     # rclpy shuts its context down on SIGINT, which ends the spinning below. Python's own exception
     # would only strike the clean-up, as ros2 launch and the terminal both pass Ctrl-C on.
@@ -328,25 +381,35 @@ def main(
     try:
         node = PoseNode(load)
         executor.add_node(node)
-        executor.spin_until_future_complete(node.failed)
-        if node.failed.done():
-            logger.fatal(node.failed.result())
-            return 1
+        _spin(node, executor)
+        return 1 if node.failed.done() else 0
     except ParameterError as error:
         logger.fatal(f'parameter {error}')
         return 2
-    except ExternalShutdownException:
-        pass
     except Exception:
         # A shutdown in the middle of rclpy's work surfaces as errors of various kinds.
         if rclpy.ok():
             raise
+        return 0
     finally:
         if node is not None:
             node.stop()
         executor.shutdown()
         rclpy.try_shutdown()
-    return 0
+
+
+def _spin(node: PoseNode, executor: SingleThreadedExecutor) -> None:
+    """Serve the node; an error in a callback costs this call alone."""
+    while rclpy.ok() and not node.failed.done():
+        try:
+            executor.spin_until_future_complete(node.failed)
+        except ExternalShutdownException:
+            return
+        except Exception as error:
+            if not rclpy.ok():
+                return
+            text = ''.join(traceback.format_exception(error))
+            node.get_logger().error(f'{error}\n{text}', throttle_duration_sec=1.0)
 
 
 if __name__ == '__main__':

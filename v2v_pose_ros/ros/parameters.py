@@ -17,6 +17,11 @@ _SUBJECT = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 class NodeParameters(Parameters):
     """All parameters of the node, checked. Lengths are metres, times seconds."""
 
+    autostart: bool = parameter(
+        True,
+        'True: the node configures and activates itself. False: it waits for somebody who manages '
+        'its lifecycle (ros2 lifecycle set).',
+    )
     model: str = parameter(
         defaults.MODEL,
         'Model file: a path, or the name of a shipped one (v2v-pose models lists them). Several, '

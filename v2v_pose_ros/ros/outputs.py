@@ -1,0 +1,135 @@
+"""Everything that the node publishes about an image, and what it takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+import time
+
+from geometry_msgs.msg import PoseArray
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+from visualization_msgs.msg import MarkerArray
+
+from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.msg import SkeletonArray
+from v2v_pose_ros.ros import messages
+from v2v_pose_ros.ros.images import Frame
+from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
+from v2v_pose_ros.ros.parameters import NodeParameters
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an overlay is drawn on: depth [H, W] in metres and its camera."""
+
+    depth: NDArray[np.float32]
+    camera: Camera
+
+
+class Outputs:
+    """The publications of a node.
+
+    Args:
+        node: Whose they are.
+        warn: Called with a kind and a text when something cannot be published.
+
+    All messages of one image are published from one thread; nobody else may publish meanwhile.
+    """
+
+    def __init__(self, node: Node, warn: Callable[[str, str], None]) -> None:
+        self._skeletons = node.create_publisher(SkeletonArray, '~/skeletons', 1)
+        self._poses = node.create_publisher(PoseArray, '~/poses', 1)
+        self._markers = node.create_publisher(MarkerArray, '~/markers', 1)
+        self._points = node.create_publisher(PointCloud2, '~/points', 1)
+        self._overlay = node.create_publisher(Image, '~/overlay', 1)
+        self._overlays_work = True
+        self._transforms = TransformBroadcaster(node)
+        self._warn = warn
+        self._logger = node.get_logger()
+        self._shown: set[str] = set()
+        self._header = Header()
+
+    def publish_skeletons(self, frame: Frame, subjects: Sequence[messages.Subject]) -> None:
+        """Publish the skeletons of an image, which may be none."""
+        if _wanted(self._skeletons):
+            latency = time.monotonic() - frame.arrival
+            header = frame.image.header
+            self._skeletons.publish(messages.skeleton_array_message(header, subjects, latency))
+
+    def publish_others(
+        self,
+        frame: Frame,
+        subjects: Sequence[messages.Subject],
+        parameters: NodeParameters,
+        picture: Picture | None = None,
+    ) -> None:
+        """Publish the same for tools that know no skeletons."""
+        header = frame.image.header
+        if parameters.publish_tf and subjects:
+            self._publish_transforms(header, subjects)
+        if _wanted(self._poses):
+            self._poses.publish(messages.pose_array_message(header, subjects))
+        self._publish_markers(header, subjects, parameters.marker_lifetime)
+        if subjects and _wanted(self._points):
+            points = np.concatenate([subject.estimate.points for subject in subjects])
+            self._points.publish(messages.point_cloud_message(header, points))
+        if picture is not None and self._overlays_work and _wanted(self._overlay):
+            self._publish_overlay(header, subjects, picture)
+
+    def clear(self) -> None:
+        """Remove the markers that are shown."""
+        if self._shown:
+            gone = sorted(self._shown)
+            self._markers.publish(messages.marker_deletion_message(self._header, gone))
+        self._shown = set()
+
+    def _publish_transforms(self, header: Header, subjects: Sequence[messages.Subject]) -> None:
+        if header.frame_id:
+            self._transforms.sendTransform(messages.transform_messages(header, subjects))
+        else:
+            self._warn(
+                'frame_id',
+                'depth images have no frame_id, so there is no TF: let the camera driver '
+                'name its optical frame',
+            )
+
+    def _publish_markers(
+        self, header: Header, subjects: Sequence[messages.Subject], lifetime: float
+    ) -> None:
+        """Publish markers of those in view and, once, the removal of those who left it."""
+        present = {subject.identity for subject in subjects}
+        gone, self._shown, self._header = self._shown - present, present, header
+        if not _wanted(self._markers):
+            return
+        if gone:
+            self._markers.publish(messages.marker_deletion_message(header, sorted(gone)))
+        if subjects:
+            self._markers.publish(messages.marker_array_message(header, subjects, lifetime))
+
+    def _publish_overlay(
+        self, header: Header, subjects: Sequence[messages.Subject], picture: Picture
+    ) -> None:
+        estimates = [subject.estimate for subject in subjects]
+        names = ', '.join(
+            f'{subject.identity} {np.mean(subject.estimate.confidences):.2f}'
+            for subject in subjects
+        )
+        try:
+            message = overlay_message(
+                header, picture.depth, picture.camera, estimates, names or 'not found'
+            )
+        except OverlayUnavailable as error:
+            self._overlays_work = False
+            self._logger.warning(str(error))
+            return
+        self._overlay.publish(message)
+
+
+def _wanted(publisher: Publisher) -> bool:
+    return publisher.get_subscription_count() > 0
