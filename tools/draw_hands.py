@@ -11,12 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import Estimate, PoseEstimator
 from v2v_pose_ros.overlay import color_depth, draw_skeletons
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene
+from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
 
-CAMERA = Camera(640, 480, 476.0, 476.0, 313.7, 242.8)
+CAMERA = sr305()
 TIMES = (1.0, 5.4, 9.0, 12.2, 16.4, 21.0)  # seconds of the synthetic camera's motion
 HALF = 130  # pixels about the hand
 

@@ -76,19 +76,21 @@ class SensorSettings:
         side = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
         return cls(
             jitter=draw(0, 0.8) * (light + stereo) + draw(0, 0.25) * flight,
-            axial=draw(0.0005, 0.003) * light
-            + draw(0.001, 0.006) * stereo
+            axial=draw(0.0003, 0.002) * light
+            + draw(0.0004, 0.003) * stereo
             + draw(0.0, 0.002) * flight,
-            axial_floor=draw(0.0, 0.001) * (light + stereo) + draw(0.0005, 0.004) * flight,
-            bumps=draw(0.0, 0.003) * light
-            + draw(0.002, 0.012) * stereo
+            axial_floor=draw(0.0, 0.0003) * (light + stereo) + draw(0.0003, 0.003) * flight,
+            bumps=draw(0.0, 0.002) * light
+            + draw(0.001, 0.008) * stereo
             + draw(0.0, 0.002) * flight,
-            disparity_step=draw(0.0003, 0.003) * (light + stereo),
+            disparity_step=draw(0.0002, 0.002) * (light + stereo),
             baseline=side * (draw(0.02, 0.08) * light + draw(0.015, 0.06) * stereo),
             edge_loss=draw(0.0, 0.8) * light + draw(0.0, 0.4) * stereo + draw(0.0, 0.5) * flight,
             grazing=draw(2.0, 6.0) * light + draw(2.5, 8.0) * stereo + draw(3.0, 9.0) * flight,
-            holes=draw(0.0, 0.02),
-            patches=draw(0.0, 0.01) * light + draw(0.0, 0.03) * stereo + draw(0.0, 0.006) * flight,
+            holes=0.015 * draw(0.0, 1.0) ** 4,
+            patches=draw(0.0, 0.008) * light
+            + draw(0.0, 0.02) * stereo
+            + draw(0.0, 0.005) * flight,
             flying=draw(0.0, 0.6) * flight + draw(0.0, 0.1) * light,
             fattening=draw(0.0, 0.7) * stereo,
         )
