@@ -80,6 +80,7 @@ class Trainer:
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.step, self.seconds = 0, 0.0
         self.errors: dict[str, float] = {}
+        self.terminated = False  # whether SIGTERM has ended the run
         if self.checkpoint.is_file():
             self._resume()
         self.parallel: nn.Module = self.network
@@ -173,7 +174,8 @@ class Trainer:
             since = _Progress()
             for batch in batches:
                 since.add(self.train_step(batch))
-                stop = terminated() or time.monotonic() > end
+                self.terminated = terminated()
+                stop = self.terminated or time.monotonic() > end
                 done = self.step == self.config.steps or self._agree(stop)
                 if not done and self.step % self.config.checkpoint_every:
                     continue
