@@ -18,6 +18,7 @@ class FakeEstimator:
 
     model_names = ('fake',)
     runtime_name = 'none'
+    tracking = 'searching'
 
     def __init__(self, parameters=None, fail: Callable[[], None] = lambda: None) -> None:
         """Remember what to do."""
@@ -25,6 +26,8 @@ class FakeEstimator:
         self.fail = fail
         self.confidence = 0.9
         self.frames = self.resets = 0
+        self.stamps: list[float] = []
+        self.reference = None
 
     def warm_up(self) -> None:
         """Do nothing."""
@@ -33,10 +36,11 @@ class FakeEstimator:
         """Count."""
         self.resets += 1
 
-    def __call__(self, depth, camera, parameters):
+    def __call__(self, depth, camera, parameters, stamp, reference=None):
         """Return one hand, or none where there are no measurements."""
         self.frames += 1
-        self.parameters = parameters
+        self.parameters, self.reference = parameters, reference
+        self.stamps.append(stamp)
         self.fail()
         points = camera.points(np.where(depth < parameters.min_depth, 0, depth))
         if not len(points):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from v2v_pose_ros.camera import Camera
-from v2v_pose_ros.estimator import bounding_box_middle, PoseEstimator, Tracker
+from v2v_pose_ros.estimator import bounding_box_middle, PoseEstimator
 from v2v_pose_ros.frames import read_depth_png
 from v2v_pose_ros.models import Model, ModelError, ModelInfo
 from v2v_pose_ros.networks.refinement import RefinementNet
@@ -172,23 +172,6 @@ def test_wrong_options_are_refused(options):
 def test_no_model_is_refused():
     with pytest.raises(ModelError, match='at least one model'):
         PoseEstimator([], [])
-
-
-def test_tracking_follows_without_searching_and_searches_when_lost():
-    network = Centroid()
-    tracker = Tracker(estimator(network, passes=2))
-    assert tracker(blob(0, 0, 0.5), CAMERA).skeletons
-    for step in range(1, 6):
-        before = len(network.grids)
-        found = tracker(blob(0.02 * step, 0, 0.5), CAMERA)
-        assert len(network.grids) == before + 1
-        middle = bounding_box_middle(found.skeletons[0].positions)
-        np.testing.assert_allclose(middle, [0.02 * step, 0, 0.5], atol=0.004)
-    jumped = tracker(blob(-0.3, 0.1, 0.9), CAMERA)
-    middle = bounding_box_middle(jumped.skeletons[0].positions)
-    np.testing.assert_allclose(middle, [-0.3, 0.1, 0.9], atol=0.008)
-    assert not tracker(np.zeros((240, 320), np.float32), CAMERA).skeletons
-    assert tracker(blob(0, 0, 0.5), CAMERA).skeletons
 
 
 def test_the_shipped_hand_is_found_on_every_real_frame(test_data):

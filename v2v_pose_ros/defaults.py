@@ -33,3 +33,15 @@ MIN_CONFIDENCE = 0.5
 
 The shipped hand model gives hands 0.7 to 0.9, and arms, trunks and walls less than 0.45.
 """
+
+ACQUIRE_MARGIN = 0.05
+"""How much more confidence a new subject takes than one that is followed."""
+
+LOSE_TIME = 0.5
+"""Seconds after which a subject that is not seen is lost."""
+
+FILTER_MIN_CUTOFF = 1.5
+"""Cutoff frequency in Hz of the One Euro filter for a joint at rest."""
+
+FILTER_BETA = 30.0
+"""How much that cutoff rises with speed, Hz per m/s."""

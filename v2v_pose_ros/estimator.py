@@ -94,7 +94,7 @@ class PoseEstimator:
     `passes` of two or more, the cube is moved to the middle of the joints found before, which
     corrects reference points that a forearm or a distraction has pulled away.
 
-    An estimator has no memory from frame to frame and belongs to one thread.
+    An estimator has no memory from frame to frame and belongs to one thread; see `tracking`.
     """
 
     def __init__(
@@ -129,16 +129,22 @@ class PoseEstimator:
         self.skeleton = models[0].info.get_skeleton()
         self.model_names = tuple(model.info.name for model in models)
         self.runtime_name = ', '.join(dict.fromkeys(runtime.name for runtime in runtimes))
-        codecs = [model.info.make_codec() for model in models]
-        if cube_size:
-            codecs = [replace(codec, cube_size=float(cube_size)) for codec in codecs]
-        self.cube_size = max(codec.cube_size for codec in codecs)
+        self._trained = [model.info.make_codec() for model in models]
+        self._runtimes = list(runtimes)
+        self.set_cube_size(cube_size)
         self.localizer = localizer or LocalizerOptions()
         self.min_confidence = min_confidence
-        self._networks = list(zip(codecs, runtimes, strict=True))
         self._refinement = refinement
         self._mirror = handedness == 'left' and self.skeleton.name == 'hand'
-        self._passes = passes
+        self.passes = passes
+
+    def set_cube_size(self, cube_size: float | None) -> None:
+        """Change the edge of the cube in metres; None takes the models' own."""
+        codecs = self._trained
+        if cube_size:
+            codecs = [replace(codec, cube_size=float(cube_size)) for codec in codecs]
+        self._networks = list(zip(codecs, self._runtimes, strict=True))
+        self.cube_size = max(codec.cube_size for codec in codecs)
 
     @classmethod
     def load(
@@ -224,7 +230,7 @@ class PoseEstimator:
             best = self._search(depth, camera, watch)
         else:
             best = self._pass(depth, camera, reference, watch)
-        for _ in range((passes or self._passes) - 1 if best is not None else 0):
+        for _ in range((passes or self.passes) - 1 if best is not None else 0):
             assert best is not None
             result = self._pass(depth, camera, bounding_box_middle(best.positions), watch)
             if result is None:
@@ -325,41 +331,3 @@ def bounding_box_middle(positions: FloatArray) -> FloatArray:
     The released centres of the paper are closest to it among simple candidates.
     """
     return np.asarray(0.5 * (positions.min(axis=0) + positions.max(axis=0)), np.float32)
-
-
-class Tracker:
-    """An estimator that looks first where the subject was a frame ago.
-
-    Tracking costs one pass of the network instead of two and the search.  When the confidence
-    falls, the subject is searched for again in the same frame.
-    """
-
-    def __init__(self, estimator: PoseEstimator, min_confidence: float = MIN_CONFIDENCE) -> None:
-        """Wrap an estimator; skeletons below the confidence are not followed."""
-        self.estimator, self.min_confidence = estimator, min_confidence
-        self._last: FloatArray | None = None
-
-    def reset(self) -> None:
-        """Forget where the subject was."""
-        self._last = None
-
-    def __call__(self, depth: FloatArray, camera: Camera) -> Estimate:
-        """Estimate the skeletons in the next frame of a stream."""
-        estimate = None
-        if self._last is not None:
-            estimate = self.estimator(depth, camera, self._last, passes=1)
-        if estimate is None or not self._good(estimate):
-            again = self.estimator(depth, camera)
-            if estimate is None or _confidence(again) > _confidence(estimate):
-                estimate = again
-        self._last = None
-        if self._good(estimate):
-            self._last = bounding_box_middle(estimate.skeletons[0].positions)
-        return estimate
-
-    def _good(self, estimate: Estimate) -> bool:
-        return _confidence(estimate) >= self.min_confidence
-
-
-def _confidence(estimate: Estimate) -> float:
-    return max((skeleton.confidence for skeleton in estimate.skeletons), default=0.0)

@@ -1,6 +1,7 @@
 """Parameters: what is declared, what is refused, and what the shipped file says."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+import math
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from v2v_pose_ros.ros.qos import image_qos
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'hand.yaml'
 LIVE = {'min_depth', 'max_depth', 'min_confidence', 'marker_lifetime', 'publish_tf'}
+LIVE |= {'cube_size', 'passes', 'tracking', 'acquire_margin', 'acquire_time', 'lose_time'}
+LIVE |= {'filter', 'filter_min_cutoff', 'filter_beta'}
+LIVE |= {'publish_poses', 'publish_markers', 'publish_points', 'publish_overlay'}
+COMMENTED_TOGETHER = {'max_depth', 'publish_markers', 'publish_points', 'publish_overlay'}
 
 
 def declare_with(make_node, **overrides):
@@ -41,7 +46,7 @@ def test_shipped_file_comments_every_parameter():
     for entry in fields(NodeParameters):
         (row,) = [i for i, line in enumerate(lines) if line.strip().startswith(f'{entry.name}:')]
         above = lines[row - 1].strip()
-        assert above.startswith('#') or entry.name == 'max_depth', entry.name
+        assert above.startswith('#') or entry.name in COMMENTED_TOGETHER, entry.name
 
 
 def test_each_is_described_and_only_the_live_ones_are_writable(make_node):
@@ -72,6 +77,9 @@ def test_overrides_are_taken(make_node):
         ('min_depth', -0.1, ['from 0 to 20']),
         ('min_depth', 1.5, ['smaller']),
         ('min_confidence', 2.0, ['from 0 to 1']),
+        ('min_confidence', math.nan, ['from 0 to 1']),
+        ('max_depth', math.inf, ['from 0 to 20']),
+        ('cube_size', 0.001, ['at least 0.05']),
         ('passes', 0, ['from 1 to 4']),
         ('passes', 1.0, ['type int']),
         ('cube_size', 1, ['as in 1.0']),
@@ -86,6 +94,11 @@ def test_bad_value_is_refused_with_its_reason(make_node, name, value, words):
     assert name in text
     for word in words:
         assert word in text
+
+
+def test_what_no_range_refuses_is_refused_all_the_same():
+    with pytest.raises(ParameterError, match='min_confidence is nan; it must be a finite number'):
+        replace(NodeParameters(), min_confidence=math.nan).check()
 
 
 def test_change_gives_new_parameters_and_leaves_others_alone():

@@ -1,5 +1,8 @@
 """Parameters that change while the node runs, on their way to tracking and search."""
 
+import itertools
+import time
+
 import numpy as np
 import pytest
 from rclpy.parameter import Parameter
@@ -16,13 +19,20 @@ class HesitantEstimator:
 
     model_names = ('hesitant',)
     runtime_name = 'none'
+    cube_size = 0.25
+    passes = 2
 
     def __init__(self, depth_range):
         self.localizer = LocalizerOptions(depth_range=depth_range)
+        self.noise = itertools.repeat(0.0)
         self.looks = []  # 'searched' or 'followed', one for each look at an image
 
     def warm_up(self):
         """Do nothing."""
+
+    def set_cube_size(self, cube_size):
+        """Remember it."""
+        self.cube_size = cube_size or 0.25
 
     def __call__(self, depth, camera, reference=None, passes=None):
         """Return the hand, wherever it was looked for."""
@@ -30,14 +40,26 @@ class HesitantEstimator:
         points = camera.points(depth)
         hand = SkeletonEstimate(
             skeleton=HAND,
-            positions=np.tile(points.mean(0), (len(HAND), 1)),
+            positions=np.tile(points.mean(0) + next(self.noise), (len(HAND), 1)),
             confidences=np.full(len(HAND), 0.6, np.float32),
             covariances=np.zeros((len(HAND), 3, 3), np.float32),
             reference_point=points.mean(0),
-            cube_size=0.25,
+            cube_size=self.cube_size,
             points=points,
         )
         return Estimate((hand,), {})
+
+
+class Camera30Hz:
+    """Shows images with the stamps of a camera, however long the test takes for each."""
+
+    def __init__(self, bench):
+        self.bench, self.stamps = bench, itertools.count(time.time(), 1 / 30)
+
+    def show(self):
+        """Show an image and return what was found in it."""
+        image = self.bench.show(depth_image(stamp=next(self.stamps)), camera_info())
+        return self.bench.receive_for('skeletons', image).skeletons
 
 
 @pytest.fixture
@@ -50,12 +72,12 @@ def estimator(monkeypatch):
 
 def test_a_live_min_confidence_decides_what_is_followed(bench, estimator):
     node = bench.start(Pipeline, ('skeletons',), min_confidence=0.5)
+    camera = Camera30Hz(bench)
 
     def looks_and_skeletons():
         """Show an image; return the looks at it and how many skeletons were published."""
         estimator.looks.clear()
-        image = bench.show(depth_image(), camera_info())
-        found = bench.receive_for('skeletons', image).skeletons
+        found = camera.show()
         return list(estimator.looks), len(found)
 
     def set_min_confidence(value):
@@ -75,11 +97,55 @@ def test_a_live_min_confidence_decides_what_is_followed(bench, estimator):
 
 def test_a_live_depth_range_reaches_the_search_and_ends_the_following(bench, estimator):
     node = bench.start(Pipeline, ('skeletons',))
+    camera = Camera30Hz(bench)
     for _ in range(2):
-        image = bench.show(depth_image(), camera_info())
-        bench.receive_for('skeletons', image)
+        camera.show()
     node.set_parameters([Parameter('max_depth', value=0.8)])
-    image = bench.show(depth_image(), camera_info())
-    bench.receive_for('skeletons', image)
+    camera.show()
     assert estimator.looks == ['searched', 'followed', 'searched']
     assert estimator.localizer.depth_range == (0.15, 0.8)
+
+
+def test_a_live_cube_size_passes_and_tracking_reach_the_estimator(bench, estimator):
+    node = bench.start(Pipeline, ('skeletons',))
+    camera = Camera30Hz(bench)
+    (skeleton,) = camera.show()
+    assert skeleton.cube_size == 0.25
+    changes = {'cube_size': 0.2, 'passes': 1, 'tracking': False}
+    result = node.set_parameters_atomically(
+        [Parameter(name, value=value) for name, value in changes.items()]
+    )
+    assert result.successful
+    (skeleton,) = camera.show()
+    assert skeleton.cube_size == 0.2
+    assert estimator.passes == 1
+    camera.show()
+    assert estimator.looks == ['searched'] * 3
+
+
+def test_the_filter_can_be_switched_on_while_running_and_steadies(bench, estimator):
+    node = bench.start(Pipeline, ('skeletons',), filter_min_cutoff=0.5, filter_beta=0.0)
+    camera = Camera30Hz(bench)
+    estimator.noise = itertools.cycle([0.005, -0.005])
+
+    def spread():
+        xs = [camera.show()[0].poses[0].position.x for _ in range(12)]
+        return max(xs[-4:]) - min(xs[-4:])
+
+    assert spread() == pytest.approx(0.01, abs=1e-4)
+    (result,) = node.set_parameters([Parameter('filter', value=True)])
+    assert result.successful
+    assert spread() < 0.003
+    (result,) = node.set_parameters([Parameter('filter', value=False)])
+    assert spread() == pytest.approx(0.01, abs=1e-4)
+
+
+def test_a_new_subject_can_be_made_to_prove_itself(bench, estimator):
+    bench.start(Pipeline, ('skeletons', 'diagnostics'), acquire_time=0.09, diagnostics_period=0.1)
+    camera = Camera30Hz(bench)
+    # Seen at 0, 33, 67 and 100 ms.
+    assert [len(camera.show()) for _ in range(5)] == [0, 0, 0, 1, 1]
+    while True:
+        (status,) = bench.receive('diagnostics').status
+        if {'tracking'} == {pair.value for pair in status.values if pair.key == 'tracking'}:
+            break

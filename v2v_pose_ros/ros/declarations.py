@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, Field, field, fields, replace
+import math
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -61,6 +62,8 @@ class Parameters:
         """Raise ParameterError for what a range alone cannot express."""
         for entry in fields(self):
             choices, value = entry.metadata['choices'], getattr(self, entry.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ParameterError(f'{entry.name} is {value}; it must be a finite number')
             if choices and value not in choices:
                 raise ParameterError(
                     f'{entry.name} is {value!r}; it must be one of {", ".join(choices)}'

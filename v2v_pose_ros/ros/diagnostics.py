@@ -38,6 +38,7 @@ class Health:
         failure: What went wrong inside the node now, None if nothing.
         last_problem: The latest problem or failure ever.
         stages: Seconds spent in every stage on the newest frame.
+        tracking: What is known of the subject, empty where nothing is followed.
     """
 
     stream: StreamReport
@@ -51,6 +52,7 @@ class Health:
     failure: str | None = None
     last_problem: str | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
+    tracking: str = ''
 
 
 def verdict(health: Health) -> tuple[bytes, str]:
@@ -102,6 +104,7 @@ def diagnostics_message(stamp: Time, name: str, health: Health) -> DiagnosticArr
         'lifecycle state': health.state,
         'model': health.model,
         'runtime': health.runtime,
+        'tracking': health.tracking or 'off',
         'images per second': f'{stream.rate_in:.1f}',
         'results per second': f'{stream.rate_out:.1f}',
         **_durations('latency from stamp', stream.latency),

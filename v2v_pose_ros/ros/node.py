@@ -248,6 +248,7 @@ class PoseNode(LifecycleNode):
             failure=self._failures.latest(now, recently),
             last_problem=self._failures.latest(now) or self._problems.latest(now),
             stages=self._stages,
+            tracking=estimator.tracking if estimator and self._state == 'active' else '',
         )
         stamp = self.get_clock().now().to_msg()
         message = diagnostics_message(stamp, self.get_fully_qualified_name(), health)
@@ -286,7 +287,8 @@ class PoseNode(LifecycleNode):
         if self._restarted:
             self._restarted = False
             estimator.reset()
-        estimate = estimator(depth, camera, parameters)
+        stamp = stamp_of(image)
+        estimate = estimator(depth, camera, parameters, frame.arrival if stamp is None else stamp)
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if _is_found(each, parameters)]
         subjects = messages.name_subjects(found, parameters.subject, parameters.handedness)

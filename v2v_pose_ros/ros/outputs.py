@@ -73,13 +73,14 @@ class Outputs:
         header = frame.image.header
         if parameters.publish_tf and subjects:
             self._publish_transforms(header, subjects)
-        if _wanted(self._poses):
+        if parameters.publish_poses and _wanted(self._poses):
             self._poses.publish(messages.pose_array_message(header, subjects))
-        self._publish_markers(header, subjects, parameters.marker_lifetime)
-        if subjects and _wanted(self._points):
+        shown = subjects if parameters.publish_markers else []
+        self._publish_markers(header, shown, parameters.marker_lifetime)
+        if subjects and parameters.publish_points and _wanted(self._points):
             points = np.concatenate([subject.estimate.points for subject in subjects])
             self._points.publish(messages.point_cloud_message(header, points))
-        if picture is not None and self._overlays_work and _wanted(self._overlay):
+        if picture is not None and parameters.publish_overlay:
             self._publish_overlay(header, subjects, picture)
 
     def clear(self) -> None:
@@ -115,6 +116,8 @@ class Outputs:
     def _publish_overlay(
         self, header: Header, subjects: Sequence[messages.Subject], picture: Picture
     ) -> None:
+        if not self._overlays_work or not _wanted(self._overlay):
+            return
         estimates = [subject.estimate for subject in subjects]
         names = ', '.join(
             f'{subject.identity} {np.mean(subject.estimate.confidences):.2f}'

@@ -10,6 +10,7 @@ from v2v_pose_ros.ros.declarations import parameter, ParameterError, Parameters
 from v2v_pose_ros.ros.qos import QOS_PROFILES
 
 _DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')
+_SMALLEST_CUBE = 0.05  # m
 _SUBJECT = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 
 
@@ -73,18 +74,21 @@ class NodeParameters(Parameters):
         0.0,
         'Edge (m) of the cube around the subject that the network sees; 0 takes the one that the '
         'model was trained with.',
+        live=True,
         span=(0.0, 5.0),
     )
     passes: int = parameter(
         defaults.PASSES,
         'How often the network looks at an image in which it searches for the subject: every pass '
         'after the first centres the cube on the joints found before.',
+        live=True,
         span=(1, 4),
     )
     tracking: bool = parameter(
         True,
         'True: look first, in a single pass, where the subject was an image ago. False: search '
         'in every image, which takes longer.',
+        live=True,
     )
     min_confidence: float = parameter(
         defaults.MIN_CONFIDENCE,
@@ -92,11 +96,60 @@ class NodeParameters(Parameters):
         live=True,
         span=(0.0, 1.0),
     )
+    acquire_margin: float = parameter(
+        defaults.ACQUIRE_MARGIN,
+        'With tracking, a new subject needs this much more mean confidence than one that is '
+        'followed, so that none flickers.',
+        live=True,
+        span=(0.0, 1.0),
+    )
+    acquire_time: float = parameter(
+        0.0,
+        'With tracking, a new subject counts once it was seen for this time (s) without a gap.',
+        live=True,
+        span=(0.0, 10.0),
+    )
+    lose_time: float = parameter(
+        defaults.LOSE_TIME,
+        'With tracking, a subject not seen for this time (s) is lost: what is seen then is '
+        'a new one. Several periods of the camera are needed.',
+        live=True,
+        span=(0.05, 10.0),
+    )
+    filter: bool = parameter(
+        False,
+        'Whether to steady the joints with a One Euro filter; they then lag behind fast motion.',
+        live=True,
+    )
+    filter_min_cutoff: float = parameter(
+        defaults.FILTER_MIN_CUTOFF,
+        'Cutoff frequency (Hz) of the filter for a joint at rest: lower is steadier.',
+        live=True,
+        span=(0.01, 100.0),
+    )
+    filter_beta: float = parameter(
+        defaults.FILTER_BETA,
+        'How much the cutoff rises with the speed of a joint (Hz per m/s): higher lags less.',
+        live=True,
+        span=(0.0, 10000.0),
+    )
     marker_lifetime: float = parameter(
         0.3, 'Markers vanish when not renewed for this time (s).', live=True, span=(0.0, 10.0)
     )
     publish_tf: bool = parameter(
         True, 'Whether to broadcast a TF frame for every joint.', live=True
+    )
+    publish_poses: bool = parameter(
+        True, 'Whether to publish ~/poses when somebody subscribes.', live=True
+    )
+    publish_markers: bool = parameter(
+        True, 'Whether to publish ~/markers when somebody subscribes.', live=True
+    )
+    publish_points: bool = parameter(
+        True, 'Whether to publish ~/points when somebody subscribes.', live=True
+    )
+    publish_overlay: bool = parameter(
+        True, 'Whether to publish ~/overlay when somebody subscribes.', live=True
     )
     diagnostics_period: float = parameter(
         1.0, 'Time (s) between two messages on /diagnostics.', span=(0.1, 60.0)
@@ -128,6 +181,11 @@ class NodeParameters(Parameters):
             raise ParameterError(
                 f'subject is {self.subject!r}; it must start with a letter and go on with '
                 'letters, digits and underscores, because it names TF frames'
+            )
+        if 0 < self.cube_size < _SMALLEST_CUBE:
+            raise ParameterError(
+                f'cube_size is {self.cube_size:g} m; it must be 0, for the one that the model was '
+                f'trained with, or at least {_SMALLEST_CUBE:g}'
             )
         if not self.min_depth < self.max_depth:
             raise ParameterError(

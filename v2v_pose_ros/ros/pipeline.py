@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.filters import OneEuroFilter, OneEuroOptions
 from v2v_pose_ros.ros.parameters import NodeParameters
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Estimator(Protocol):
     model_names: Sequence[str]
     runtime_name: str
 
+    @property
+    def tracking(self) -> str:
+        """What is known of the subject (tracking.TrackingState); empty if none is followed."""
+
     def warm_up(self) -> None:
         """Run once, so that the first image is as fast as the others."""
 
@@ -36,7 +41,12 @@ class Estimator(Protocol):
         """Forget earlier images: the next one does not follow them."""
 
     def __call__(
-        self, depth: NDArray[np.float32], camera: Camera, parameters: NodeParameters
+        self,
+        depth: NDArray[np.float32],
+        camera: Camera,
+        parameters: NodeParameters,
+        stamp: float,
+        reference: NDArray[np.float32] | None = None,
     ) -> Result:
         """Return the skeletons in a depth image.
 
@@ -44,11 +54,13 @@ class Estimator(Protocol):
             depth: [H, W] metres, 0 where nothing was measured.
             camera: the camera of this image.
             parameters: as they are now; those that are not live never change.
+            stamp: of the image, in seconds.
+            reference: [3] where somebody says that the subject is, metres.
         """
 
 
 class Pipeline:
-    """The package's estimator, with or without tracking from image to image.
+    """The package's estimator, with tracking and filtering from image to image.
 
     Raises ValueError (of models and runtimes) with the reason when it cannot be made.
     """
@@ -58,7 +70,8 @@ class Pipeline:
         # discovered and collect camera_info meanwhile.
         import torch
 
-        from v2v_pose_ros.estimator import PoseEstimator, Tracker
+        from v2v_pose_ros.estimator import PoseEstimator
+        from v2v_pose_ros.tracking import Tracker
 
         self._estimator = PoseEstimator.load(
             parameters.models,
@@ -70,35 +83,86 @@ class Pipeline:
             cube_size=parameters.cube_size or None,
             min_confidence=0.0,  # the node decides, live
         )
-        self._tracker = (
-            Tracker(self._estimator, parameters.min_confidence) if parameters.tracking else None
-        )
+        self._tracker = Tracker(self._estimator)
+        self._filter = OneEuroFilter()
+        self._filtered = 0
+        self._applied = parameters
+        self._configure(parameters)
         self.model_names = self._estimator.model_names
         self.runtime_name = self._estimator.runtime_name
         if self.runtime_name.startswith('openvino'):
             # What is left to torch is small; a second thread would only wait for the first.
             torch.set_num_threads(1)
 
+    @property
+    def tracking(self) -> str:
+        """What is known of the subject."""
+        return self._tracker.state if self._applied.tracking else ''
+
     def warm_up(self) -> None:
         """Run every network once."""
         self._estimator.warm_up()
 
     def reset(self) -> None:
-        """Forget where the subject was."""
-        if self._tracker is not None:
-            self._tracker.reset()
+        """Forget where the subject was and how it moved."""
+        self._tracker.reset()
+        self._filter.reset()
 
     def __call__(
-        self, depth: NDArray[np.float32], camera: Camera, parameters: NodeParameters
+        self,
+        depth: NDArray[np.float32],
+        camera: Camera,
+        parameters: NodeParameters,
+        stamp: float,
+        reference: NDArray[np.float32] | None = None,
     ) -> Estimate:
         """Return the skeletons in a depth image."""
-        if self._estimator.localizer.depth_range != parameters.depth_range:
+        self._apply(parameters)
+        if parameters.tracking:
+            estimate = self._tracker(depth, camera, stamp, reference)
+        else:
+            estimate = self._estimator(depth, camera, reference)
+        if parameters.filter and estimate.skeletons:
+            estimate = self._steady(estimate, stamp)
+        return estimate
+
+    def _apply(self, parameters: NodeParameters) -> None:
+        """Take over what has changed since the image before."""
+        before, self._applied = self._applied, parameters
+        if parameters is before:
+            return
+        if parameters.depth_range != before.depth_range:
             self._estimator.localizer = replace(
                 self._estimator.localizer, depth_range=parameters.depth_range
             )
             # A subject outside the new range is to be let go.
             self.reset()
-        if self._tracker is None:
-            return self._estimator(depth, camera)
-        self._tracker.min_confidence = parameters.min_confidence
-        return self._tracker(depth, camera)
+        if parameters.cube_size != before.cube_size:
+            self._estimator.set_cube_size(parameters.cube_size or None)
+        if parameters.tracking != before.tracking or parameters.filter != before.filter:
+            self.reset()
+        self._estimator.passes = parameters.passes
+        self._configure(parameters)
+
+    def _configure(self, parameters: NodeParameters) -> None:
+        from v2v_pose_ros.tracking import TrackerOptions
+
+        self._tracker.options = TrackerOptions(
+            parameters.min_confidence,
+            parameters.acquire_margin,
+            parameters.acquire_time,
+            parameters.lose_time,
+        )
+        self._filter.options = OneEuroOptions(parameters.filter_min_cutoff, parameters.filter_beta)
+        self._filter.longest_gap = parameters.lose_time
+
+    def _steady(self, estimate: Estimate, stamp: float) -> Estimate:
+        """Filter the joints; those of a new subject pass as they are."""
+        if self._tracker.acquisitions != self._filtered:
+            self._filtered = self._tracker.acquisitions
+            self._filter.reset()
+        (skeleton,) = estimate.skeletons
+        if not np.isfinite(skeleton.positions).all():
+            return estimate
+        steadied = replace(skeleton, positions=self._filter(skeleton.positions, stamp))
+        return replace(estimate, skeletons=(steadied,))
