@@ -13,7 +13,8 @@ import torch
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.localization import refinement_crop
 from v2v_pose_ros.models import load_model, ModelError
-from v2v_pose_ros.networks.baselines import BaselineConfig, make_network
+from v2v_pose_ros.networks.baselines import BaselineConfig
+from v2v_pose_ros.networks.build import make_network
 from v2v_pose_ros.networks.v2v import V2VConfig
 from v2v_pose_ros.synthesis.scenes import HandScenes
 from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
@@ -98,7 +99,8 @@ def test_coordinates_are_joints_in_half_cube_edges(cube, joints, reference):
 def test_the_losses_of_coordinates_have_their_units():
     """One joint of three, 10 mm off along x, in a cube of 240 mm with cells of 10 mm."""
     codec = VoxelCodec(cube_size=0.24, input_size=48)
-    joints, references = torch.rand(1, 3, 3) * 0.1, torch.rand(1, 3)
+    references = torch.rand(1, 3)
+    joints = references[:, None] + torch.rand(1, 3, 3) * 0.1 - 0.05  # in the cube
     output = codec.to_cube(joints + torch.eye(3)[:1, None, :] * 0.01, references)
     output[:, 1:] = codec.to_cube(joints, references)[:, 1:]
     square = pose_loss(output, joints, references, codec, LossConfig())

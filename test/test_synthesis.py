@@ -200,8 +200,21 @@ def test_gestures_can_be_asked_for_by_name():
     joints = scenes.sample(16).joints
     reach = (joints[:, HAND.index('middle_tip')] - joints[:, 0]).norm(dim=1)
     assert reach.max() < 0.115
-    with pytest.raises(ValueError, match='unknown gestures wave'):
-        HandScenes(options=SceneOptions(gestures=('wave',)))
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'gestures': ('wave',)}, 'gestures: wave unknown'),
+        ({'views': ('above',)}, 'views: above unknown'),
+        ({'family': 'radar'}, 'family: radar unknown'),
+        ({'held': 1.5}, 'held is 1.5'),
+        ({'distance': (0.5, 0.3)}, 'distance is 0.5 to 0.3'),
+    ],
+)
+def test_scene_options_that_make_no_sense_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        SceneOptions(**options)
 
 
 def brought_by(**options):

@@ -34,7 +34,8 @@ def test_shipped_configurations_are_valid(path):
     config = load_config(path)
     assert config.name == path.stem
     assert config.make_codec().cube_size > 0
-    assert config.make_network().joints == len(DATASET_SKELETONS[config.skeleton])
+    if config.network.architecture != 'refinement':
+        assert config.make_network().joints == len(DATASET_SKELETONS[config.skeleton])
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,11 @@ def test_shipped_configurations_are_valid(path):
         ('name: x\ncodec: {cube: 1}', r'codec\.cube'),
         ('name: x\ncodec: {input_size: 50}', r'codec\.input_size'),
         ('name: x\nbatch: 0', 'batch'),
+        ('name: x\ndata: {raised: 0.5}', r'data.*raised'),
+        ('name: x\ndata: {scene: {risen: 0.5}}', r'scene\.risen'),
+        ('name: x\ndata: {scene: {raised: 1.5}}', 'a share from 0 to 1 is meant'),
+        ('name: x\ndata: {scene: {gestures: [wave]}}', 'wave unknown; known: open'),
+        ('name: x\nnetwork: {architecture: refinement}', 'codec.input_size: 128'),
         ('name: x\nskeleton: octopus', 'octopus'),
         ('name: x\noptimiser: {name: sgd}', r'optimiser\.name'),
         ('batch: 2', 'name'),
@@ -151,3 +157,117 @@ def test_a_short_run_learns_and_leaves_a_model_file(tmp_path):
     info = load_model(trainer.export()).info
     assert info.errors['validation_mean_mm'] > 0
     assert '120 samples of synthetic hands' in info.training['data']
+
+
+def test_a_cube_without_a_subject_asks_for_heatmaps_that_say_nothing():
+    codec = VoxelCodec(cube_size=0.2, input_size=16, sigma=1.0, activation='softmax')
+    config = LossConfig(heatmap='cross_entropy', coordinates=0.5)
+    references, joints = torch.zeros(1, 3), torch.full((1, 2, 3), 0.5)
+    nothing = torch.zeros(1, 2, 8, 8, 8)
+    something = nothing.clone()
+    something[0, :, 4, 4, 4] = 5.0
+    loss = pose_loss(nothing, joints, references, codec, config)
+    assert float(loss) == pytest.approx(math.log(8**3), rel=1e-5)
+    assert pose_loss(something, joints, references, codec, config) > loss
+    # A subject beside it counts as before.
+    both = pose_loss(
+        torch.cat([nothing, something]),
+        torch.cat([joints, torch.full((1, 2, 3), 0.01)]),
+        torch.zeros(2, 3),
+        codec,
+        config,
+    )
+    shown = pose_loss(
+        something,
+        torch.full((1, 2, 3), 0.01),
+        references,
+        codec,
+        LossConfig(heatmap='cross_entropy'),
+    )
+    distance = 2 * (
+        pose_loss(something, torch.full((1, 2, 3), 0.01), references, codec, config) - shown
+    )
+    assert float(both) == pytest.approx(float(0.5 * (loss + shown) + 0.5 * distance), rel=1e-4)
+
+
+@pytest.mark.parametrize('architecture', ['v2v', 'depth_to_coordinates'])
+def test_augmentation_moves_input_and_joints_together(architecture):
+    """A network sees at the joints of the moved hand what it sees at those of the still one."""
+    fine = {
+        **TINY,
+        'batch': 4,
+        'network': {'architecture': architecture, 'channels': (2, 2, 4, 4)},
+        'codec': {'cube_size': 0.3, 'input_size': 64},
+    }
+    scene = {'noise': False, 'astray': 0, 'cut': 0, 'wall': 0, 'views': ('palm',)}
+    data = {'scene': scene, 'workers': 0, 'tracked': 1.0}
+    moved = {**data, 'rotation': 180, 'scale': (0.9, 1.1), 'translation': 4}
+    still, turned = (
+        SyntheticHands(TrainConfig(**{**fine, 'data': options}), 3)[0] for options in (data, moved)
+    )
+    assert (still.joints - turned.joints).abs().mean() > 0.02
+    bones = [(batch.joints[:, 1:] - batch.joints[:, :1]).norm(dim=-1) for batch in (still, turned)]
+    ratio = bones[1] / bones[0]
+    assert ((ratio > 0.9 - 1e-4) & (ratio < 1.1 + 1e-4)).all()
+    assert ratio.std(1).max() < 1e-4  # a turn, one scale, a shift
+
+    def occupied(batch):
+        """Whether something was seen within 3 cells of the joints that lie in the cube."""
+        local = (batch.joints - batch.references[:, None]) / 0.3 + 0.5
+        inside = ((local > 0.05) & (local < 0.95)).all(-1)
+        cells = (local * 64).long().clamp(3, 60)
+        seen = torch.zeros_like(inside)
+        for image in range(4):
+            for joint in range(21):
+                x, y, z = cells[image, joint].tolist()
+                if architecture == 'v2v':
+                    part = batch.grids[image, 0, z - 3 : z + 4, y - 3 : y + 4, x - 3 : x + 4]
+                    seen[image, joint] = (part > 0).any()
+                else:
+                    part = batch.grids[image, 0, y - 3 : y + 4, x - 3 : x + 4]
+                    offset = 2 * (local[image, joint, 2] - 0.5)
+                    seen[image, joint] = ((part - offset).abs() < 0.2).any()
+        return seen[inside].float().mean()
+
+    assert occupied(still) > 0.8
+    assert occupied(turned) > 0.8
+
+
+def test_a_run_starts_from_the_weights_of_a_model(tmp_path):
+    first = Trainer(TrainConfig(**TINY), tmp_path / 'first', torch.device('cpu'))
+    first.run()
+    path = tmp_path / 'first' / 'tiny.safetensors'
+    config = TrainConfig(**{**TINY, 'start_from': str(path), 'seed': 5})
+    again = Trainer(config, tmp_path / 'again', torch.device('cpu'))
+    for key, value in load_model(path).network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[key], value), key
+
+
+def test_the_refining_network_learns_the_middle_of_the_hand(tmp_path):
+    config = TrainConfig(
+        name='center',
+        network={'architecture': 'refinement'},
+        codec={'cube_size': 0.25, 'input_size': 128},
+        data={'workers': 0, 'tracked': 0.0},
+        batch=2,
+        steps=2,
+        checkpoint_every=2,
+        validation_samples=2,
+    )
+    batch = SyntheticHands(config, 0)[0]
+    assert batch.grids.shape == (2, 1, 128, 128)
+    assert batch.joints.shape == (2, 1, 3)
+    trainer = Trainer(config, tmp_path, torch.device('cpu'))
+    assert trainer.run()
+    model = load_model(tmp_path / 'center.safetensors', kind='refinement')
+    assert model.network(batch.grids).shape == (2, 3)
+    before = pose_loss(
+        trainer.network(batch.grids), batch.joints, batch.references, trainer.codec, config.loss
+    )
+    for _ in range(10):
+        trainer.train_step(batch)
+    trainer.network.eval()
+    after = pose_loss(
+        trainer.network(batch.grids), batch.joints, batch.references, trainer.codec, config.loss
+    )
+    assert after < before

@@ -20,7 +20,7 @@ from typing import Any, get_args, Literal
 
 from torch import nn
 
-from v2v_pose_ros.networks.v2v import Dimensions, PoseNet, V2VConfig, V2VPoseNet
+from v2v_pose_ros.networks.v2v import Dimensions, PoseNet, V2VConfig
 
 Baseline = Literal['voxel_to_coordinates', 'depth_to_voxel', 'depth_to_coordinates']
 
@@ -104,8 +104,3 @@ class BaselineNet(PoseNet):
             self.head = nn.Sequential(
                 nn.Conv2d(half, joints * size, 1), nn.Unflatten(1, (joints, size))
             )
-
-
-def make_network(config: V2VConfig | BaselineConfig) -> V2VPoseNet | BaselineNet:
-    """Return the untrained network of a configuration."""
-    return V2VPoseNet(config) if isinstance(config, V2VConfig) else BaselineNet(config)

@@ -5,11 +5,25 @@ Oberweger and Lepetit, "DeepPrior++", ICCVW 2017, section 3.1, which V2V-PoseNet
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import nn, Tensor
 
 CROP = 128
 """Edge of the depth crop in pixels."""
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """What fixes the architecture: nothing."""
+
+    dimensions = 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a model file's metadata."""
+        return {}
 
 
 class RefinementNet(nn.Module):
@@ -21,6 +35,7 @@ class RefinementNet(nn.Module):
     def __init__(self) -> None:
         """Create the network; convolutions He-initialised, linear layers N(0, 0.01)."""
         super().__init__()
+        self.config = RefinementConfig()
         self.branch128 = self._branch(pools=(4, 2, 1))
         self.branch64 = self._branch(pools=(2, 2, 1))
         self.branch32 = self._branch(pools=(2, 1, 1))

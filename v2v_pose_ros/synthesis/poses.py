@@ -107,15 +107,8 @@ class PoseSampler:
         Args:
             model: the hand.
             generator: on the hand's device.
-            gestures: these alone are drawn; all of them, and free poses, by default.
-
-        Raises:
-            ValueError: a gesture is unknown.
+            gestures: of GESTURES; these alone are drawn; all, and free poses, by default.
         """
-        if unknown := set(gestures) - set(GESTURES):
-            raise ValueError(
-                f'unknown gestures {", ".join(sorted(unknown))}; known: {", ".join(GESTURES)}'
-            )
         self.model, self.draws = model, Draws(generator)
         self.device = model.device
         self._only = torch.tensor([_NAMES.index(name) for name in gestures], device=self.device)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch import Tensor
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
-from v2v_pose_ros.synthesis.poses import PoseSampler
+from v2v_pose_ros.synthesis.poses import GESTURES, PoseSampler
 from v2v_pose_ros.synthesis.primitives import superquadric_faces
 from v2v_pose_ros.synthesis.rasterizer import rasterize
 from v2v_pose_ros.synthesis.sensors import FAMILIES, observe, SensorSettings
@@ -22,6 +24,7 @@ from v2v_pose_ros.synthesis.surroundings import beside, clutter, held, wall
 RAISED = torch.tensor([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
 _OBJECTS = 4
 _SPREAD = math.radians(15)  # standard deviation about a named view
+_AWAY = 0.2  # metres from the middle of a hand, along an axis, where a cube shows little of it
 _HALF_HAND = 0.1  # metres from the middle of a hand to where most of it ends
 
 # Turns about the optical axes and about the hand's own length, in degrees, from a raised right
@@ -49,6 +52,7 @@ class SceneOptions:
         held: share that hold something.
         other_hand: share with a left hand close by.
         cut: share cut by the image border.
+        astray: share of windows that look at something else near the hand.
         sleeve: share with a sleeve.
         noise: whether the sensor models are applied.
         family: the kind of sensor, one of `sensors.FAMILIES`; all of them by default.
@@ -63,11 +67,36 @@ class SceneOptions:
     held: float = 0.25
     other_hand: float = 0.1
     cut: float = 0.06
+    astray: float = 0.06
     sleeve: float = 0.4
     noise: bool = True
     family: str | None = None
     gestures: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {'extra': 'forbid'}  # in experiments' files
+
+    def __post_init__(self) -> None:
+        """Refuse impossible shares and distances, and sensors, gestures and views unknown."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not 0 <= value <= 1:
+                raise ValueError(f'{field.name} is {value}; a share from 0 to 1 is meant')
+        near, far = self.distance
+        if not 0.1 <= near <= far < math.inf:
+            raise ValueError(
+                f'distance is {near} to {far} m; 0.1 m or more is meant, the nearest first'
+            )
+        named: tuple[tuple[str, tuple[str, ...], Iterable[str]], ...] = (
+            ('family', (self.family,) if self.family else (), FAMILIES),
+            ('gestures', self.gestures, GESTURES),
+            ('views', self.views, VIEWS),
+        )
+        for name, values, known in named:
+            if unknown := set(values) - set(known):
+                raise ValueError(
+                    f'{name}: {", ".join(sorted(unknown))} unknown; known: {", ".join(known)}'
+                )
 
 
 @dataclass(frozen=True)
@@ -78,11 +107,13 @@ class Scene:
         depth: [B, S, S] metres, 0 = no measurement.
         intrinsics: [B, 4] fx, fy, cx, cy of the windows in pixels.
         joints: [B, 21, 3] metres, optical frame.
+        astray: [B] whether the window looks at something else than the hand.
     """
 
     depth: Tensor
     intrinsics: Tensor
     joints: Tensor
+    astray: Tensor
 
     def points(self) -> tuple[Tensor, Tensor]:
         """Return points [B, S * S, 3] and which of them are measurements [B, S * S]."""
@@ -121,12 +152,14 @@ class HandScenes:
         )
 
     def sample(self, batch: int) -> Scene:
-        """Draw B scenes as windows about the hand."""
+        """Draw B scenes as windows about the hand, or about something else near it."""
         place = self._places(batch)
         vertices, faces, joints = self._meshes(place)
-        intrinsics = self._intrinsics(place)
+        astray = self.draws.chance(self.options.astray, batch)
+        away = self.draws.unit(batch) * self.draws.uniform(batch, 1, low=0.15, high=0.3)
+        intrinsics = self._intrinsics(place + astray[:, None] * away)
         depth = rasterize(vertices, faces, intrinsics, (self.window, self.window))
-        return Scene(self._cut(self._observe(depth, intrinsics)), intrinsics, joints)
+        return Scene(self._cut(self._observe(depth, intrinsics)), intrinsics, joints, astray)
 
     def frame(self, camera: Camera) -> tuple[FloatArray, FloatArray]:
         """Draw one scene as a whole image of a camera without distortion.
@@ -302,27 +335,41 @@ def _view(name: str) -> Tensor:
     return view
 
 
-def reference_points(scene: Scene, cube_size: float, generator: torch.Generator) -> Tensor:
+def reference_points(
+    scene: Scene, cube_size: float, generator: torch.Generator, tracked: float = 0.5
+) -> Tensor:
     """Draw the cubes' centres [B, 3] as the pipeline finds them.
 
-    Half the time what tracking and refinement give: the middle of the joints' bounding box, a
-    little off.  Otherwise what detection gives: a centre of mass of the points about the hand,
-    which the forearm pulls towards the wrist.
+    A share is what tracking and refinement give: the middle of the joints' bounding box, a little
+    off.  The others are what detection gives: a centre of mass of the points about the hand, which
+    the forearm pulls towards the wrist, and now and then something far off.  Windows that went
+    astray get a point that the hand is away from, or an empty cube.
     """
-    joints = scene.joints
-    batch, device = len(joints), joints.device
-
-    def normal(sigma: float) -> Tensor:
-        return sigma * torch.randn(batch, 3, generator=generator, device=device)
-
+    joints, draws = scene.joints, Draws(generator)
+    batch = len(joints)
     middle = 0.5 * (joints.amin(1) + joints.amax(1))
     points, valid = scene.points()
-    mass = middle + normal(0.02)
+    mass = middle + 0.02 * draws.normal(batch, 3)
     for _ in range(2):
         near = valid & ((points - mass[:, None]).abs().amax(-1) < cube_size / 2)
         weight = near.float() / near.sum(1, keepdim=True).clamp(min=1)
         moved = (points * weight[..., None]).sum(1)
         mass = torch.where(near.any(1, keepdim=True), moved, mass)
-    choice = torch.rand(batch, 1, generator=generator, device=device)
-    found = torch.where(choice < 0.5, middle + normal(0.012), mass + normal(0.012))
-    return torch.where(choice > 0.85, middle + normal(0.028), found)
+    choice = draws.uniform(batch, 1)
+    close, wide = 0.012 * draws.normal(batch, 3), 0.028 * draws.normal(batch, 3)
+    far = draws.uniform(batch, 3, low=-0.4 * cube_size, high=0.4 * cube_size)
+    found = torch.where(choice < tracked, middle, mass) + close
+    found = torch.where(choice > 0.82, middle + wide, found)
+    found = torch.where(choice > 0.96, middle + far, found)
+    return torch.where(scene.astray[:, None], _elsewhere(points, valid, middle, draws), found)
+
+
+def _elsewhere(points: Tensor, valid: Tensor, middle: Tensor, draws: Draws) -> Tensor:
+    """Return a measured point [B, 3] in each scene that is away from the hand."""
+    away = valid & ((points - middle[:, None]).abs().amax(-1) > _AWAY)
+    pick = torch.where(away, draws.uniform(*away.shape), 0.0).argmax(1)
+    chosen = points[torch.arange(len(points), device=points.device), pick]
+    empty = middle - points.new_tensor([0.0, 0.0, 2 * _AWAY])
+    return torch.where(away.any(1, keepdim=True), chosen, empty) + 0.02 * draws.normal(
+        len(points), 3
+    )

@@ -18,6 +18,8 @@ import yaml
 
 from v2v_pose_ros.datasets.conventions import CONVENTIONS
 from v2v_pose_ros.networks.baselines import Baseline, BaselineConfig
+from v2v_pose_ros.networks.build import NetworkChoice
+from v2v_pose_ros.networks.refinement import CROP, RefinementConfig
 from v2v_pose_ros.networks.v2v import V2VConfig
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.synthesis.scenes import SceneOptions
@@ -36,13 +38,13 @@ class _Section(BaseModel):
 
 
 class NetworkConfig(_Section):
-    """The architecture: V2V-PoseNet (V2VConfig), or what the paper compares it with.
+    """The architecture: V2V-PoseNet, what the paper compares it with, or the refining network.
 
-    `stem` is a choice of v2v alone, `hidden` one of the networks that give coordinates; see
-    BaselineConfig.
+    `stem` is a choice of v2v alone (V2VConfig), `hidden` one of the networks that give coordinates
+    (BaselineConfig); the refining network has no choices.
     """
 
-    architecture: Literal['v2v', Baseline] = 'v2v'
+    architecture: Literal['v2v', 'refinement', Baseline] = 'v2v'
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
     stem: Literal['conv7', 'fold'] = 'conv7'
     hidden: Annotated[int, Field(gt=0)] = 1024
@@ -64,32 +66,32 @@ class CodecConfig(_Section):
     activation: Literal['identity', 'softmax'] = 'identity'
 
 
-class SyntheticConfig(_Section):
-    """The synthetic scenes; see SceneOptions."""
+class _DataConfig(_Section):
+    """What all data is: augmented, read by workers, drawn by a seed.
 
-    source: Literal['synthetic'] = 'synthetic'
-    distance: tuple[Positive, Positive] = (0.25, 1.1)
-    raised: Share = 0.5
-    wall: Share = 0.5
-    clutter: Share = 0.35
-    held: Share = 0.15
-    cut: Share = 0.06
-    sleeve: Share = 0.4
-    noise: bool = True
-    window: Annotated[int, Field(ge=64)] = 160
+    `rotation` is in degrees to both sides, `translation` in whole voxels to both sides.
+    """
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: tuple[Positive, Positive] = (1.0, 1.0)
+    translation: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 1
     seed: int = 0
 
-    def options(self) -> SceneOptions:
-        """Return the options of the scene generator."""
-        return SceneOptions(**self.model_dump(exclude={'source', 'window', 'workers', 'seed'}))
+
+class SyntheticConfig(_DataConfig):
+    """Synthetic scenes, and which share of the cubes is where tracking puts them."""
+
+    source: Literal['synthetic'] = 'synthetic'
+    scene: SceneOptions = SceneOptions()
+    tracked: Share = 0.5
+    window: Annotated[int, Field(ge=64)] = 160
 
 
-class RecordedConfig(_Section):
+class RecordedConfig(_DataConfig):
     """The frames of a dataset, with the augmentation of the authors' code.
 
-    `rotation` is in degrees to both sides, `translation` in voxels to both sides; the paper writes
-    8 voxels, the authors' code draws whole numbers up to 4.
+    The paper writes a translation of 8 voxels, the authors' code draws whole numbers up to 4.
     """
 
     source: Literal['dataset']
@@ -103,7 +105,6 @@ class RecordedConfig(_Section):
     scale: tuple[Positive, Positive] = (0.8, 1.2)
     translation: Annotated[int, Field(ge=0)] = 4
     workers: Annotated[int, Field(ge=0)] = 4
-    seed: int = 0
 
 
 def _source(value: object) -> str:
@@ -139,10 +140,14 @@ class OptimiserConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """A whole experiment."""
+    """A whole experiment.
+
+    `start_from` names a shipped model or a file whose weights the network begins with.
+    """
 
     name: Annotated[str, Field(pattern=r'^[a-z0-9_]+$')]
     skeleton: str = 'hand'
+    start_from: str | None = None
     network: NetworkConfig = NetworkConfig()
     codec: CodecConfig = CodecConfig()
     data: DataConfig = SyntheticConfig()
@@ -157,13 +162,21 @@ class TrainConfig(_Section):
     keep_models: bool = False
     seed: int = 0
 
+    @model_validator(mode='after')
+    def _check(self) -> TrainConfig:
+        if self.network.architecture == 'refinement' and self.codec.input_size != CROP:
+            raise ValueError(f'the refining network sees {CROP} pixels: codec.input_size: {CROP}')
+        return self
+
     def make_codec(self) -> VoxelCodec:
         """Return the codec."""
         return VoxelCodec(**self.codec.model_dump())
 
-    def make_network(self) -> V2VConfig | BaselineConfig:
+    def make_network(self) -> NetworkChoice:
         """Return the network's configuration."""
         network, joints = self.network, len(DATASET_SKELETONS[self.skeleton])
+        if network.architecture == 'refinement':
+            return RefinementConfig()
         if network.architecture == 'v2v':
             return V2VConfig(joints, network.channels, network.stem)
         return BaselineConfig(

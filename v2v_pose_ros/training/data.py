@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points
+from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points, Scene
+from v2v_pose_ros.training.augmentation import Movements, movements
 from v2v_pose_ros.training.config import RecordedConfig, SyntheticConfig, TrainConfig
 from v2v_pose_ros.training.crops import depth_crops
 
@@ -58,6 +59,7 @@ class SyntheticHands(Dataset[Batch]):
         self.config, self.seed, self.device = config, seed, device
         self.codec = config.make_codec()
         self.depth_input = config.make_network().dimensions == 2
+        self.middle_alone = config.network.architecture == 'refinement'
         self._scenes: HandScenes | None = None
 
     def __getitem__(self, index: int) -> Batch:
@@ -65,23 +67,37 @@ class SyntheticHands(Dataset[Batch]):
         if self._scenes is None:
             data = self.config.data
             assert isinstance(data, SyntheticConfig)
-            self._scenes = HandScenes(self.device, 0, data.options(), data.window)
+            self._scenes = HandScenes(self.device, 0, data.scene, data.window)
+        data = self.config.data
+        assert isinstance(data, SyntheticConfig)
         generator = self._scenes.generator
         generator.manual_seed(self.seed * 1_000_000_007 + index)
         scene = self._scenes.sample(self.config.batch)
-        references = reference_points(scene, self.codec.cube_size, generator)
-        if self.depth_input:
-            grids = depth_crops(
-                scene.depth,
-                scene.intrinsics,
-                references,
-                self.codec.cube_size,
-                self.codec.input_size,
-            )
-        else:
-            points, valid = scene.points()
-            grids = self.codec.occupancy(points, references, valid).to(torch.uint8)
-        return Batch(grids, scene.joints, references)
+        references = reference_points(scene, self.codec.cube_size, generator, data.tracked)
+        move = movements(data, self.codec, self._scenes.draws, self.config.batch)
+        joints = scene.joints
+        if self.middle_alone:
+            joints = 0.5 * (joints.amin(1, keepdim=True) + joints.amax(1, keepdim=True))
+        grids = (self._crops if self.depth_input else self._occupancy)(scene, references, move)
+        if move is not None:
+            joints = move(joints - references[:, None]) + references[:, None]
+        return Batch(grids, joints, references)
+
+    def _occupancy(self, scene: Scene, references: Tensor, move: Movements | None) -> Tensor:
+        points, valid = scene.points()
+        if move is not None:
+            points = move(points - references[:, None]) + references[:, None]
+        return self.codec.occupancy(points, references, valid).to(torch.uint8)
+
+    def _crops(self, scene: Scene, references: Tensor, move: Movements | None) -> Tensor:
+        turn = None
+        if move is not None:  # what comes to lie in the middle of the cube
+            centre = torch.linalg.solve(move.matrix, move.shift[..., None])[..., 0]
+            references, turn = references - centre, move.matrix
+        codec = self.codec
+        return depth_crops(
+            scene.depth, scene.intrinsics, references, codec.cube_size, codec.input_size, turn
+        )
 
 
 class _Steps:

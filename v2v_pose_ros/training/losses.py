@@ -18,7 +18,8 @@ def pose_loss(
     `squared_error` is the mean over joints and voxels as in the authors' code (the paper's
     equation 2 sums).  `cross_entropy` treats each joint's volume as one distribution and asks for
     the target Gaussian normalised to one.  The coordinate term is the mean absolute error of the
-    distribution's mean in cells.  With these two, joints outside the cube are drawn to its face.
+    distribution's mean in cells.  With these two, joints outside the cube are drawn to its face,
+    and a cube without a subject asks for a distribution that says nothing.
 
     Of coordinates the first is the mean squared error in half cube edges, the second the
     coordinate term alone.
@@ -32,35 +33,52 @@ def pose_loss(
     """
     output = output.float()
     if is_coordinates(output):
-        target = codec.to_cube(joints, references)
+        shown = shown_subjects(joints, references, codec)
+        difference = _joint_coordinates(output) - codec.to_cube(joints, references)
         if config.heatmap == 'squared_error':
-            return functional.mse_loss(output, target)
-        return functional.l1_loss(output, target) * (0.5 * codec.output_size)
+            return _mean_over(difference.square().mean((1, 2)), shown)
+        return _mean_over(difference.abs().mean((1, 2)), shown) * (0.5 * codec.output_size)
     if config.heatmap == 'squared_error':
         return functional.mse_loss(output, codec.heatmaps(joints, references))
     half = 0.5 * codec.cube_size - 0.5 * codec.cell
     inside = references[:, None] + (joints - references[:, None]).clamp(-half, half)
     target = codec.heatmaps(inside, references).flatten(2)
     target = target / target.sum(-1, keepdim=True)
+    shown = shown_subjects(joints, references, codec)
+    target = torch.where(shown[:, None, None], target, 1 / target.shape[-1])
     log_probability = output.flatten(2).log_softmax(-1)
     entropy = -(target * log_probability).sum(-1).mean()
     if config.coordinates == 0:
         return entropy
     mean = expected_cells(log_probability.exp().view_as(output))
-    distance = (mean - codec.to_cells(inside, references)).abs().mean()
-    return entropy + config.coordinates * distance
+    distance = (mean - codec.to_cells(inside, references)).abs().mean((1, 2))
+    return entropy + config.coordinates * _mean_over(distance, shown)
+
+
+def shown_subjects(joints: Tensor, references: Tensor, codec: VoxelCodec) -> Tensor:
+    """Return which cubes [B] hold a subject: more than a fifth of its joints."""
+    inside = (joints - references[:, None]).abs().amax(-1) < codec.cube_size / 2
+    return inside.float().mean(1) > 0.2
+
+
+def _mean_over(values: Tensor, chosen: Tensor) -> Tensor:
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
 
 
 def predicted_joints(output: Tensor, references: Tensor, codec: VoxelCodec) -> Tensor:
     """Return the joints [B, J, 3] in metres of a network's output, heatmaps or coordinates."""
     if is_coordinates(output):
-        return codec.from_cube(output.float(), references)
+        return codec.from_cube(_joint_coordinates(output.float()), references)
     return codec.decode(output, references).positions
 
 
 def is_coordinates(output: Tensor) -> bool:
-    """Tell coordinates [B, J, 3] from heatmaps [B, J, H, H, H]."""
-    return output.ndim == 3
+    """Tell coordinates [B, J, 3] or one offset [B, 3] from heatmaps [B, J, H, H, H]."""
+    return output.ndim <= 3
+
+
+def _joint_coordinates(output: Tensor) -> Tensor:
+    return output.view(len(output), -1, 3)
 
 
 def expected_cells(probability: Tensor) -> Tensor:

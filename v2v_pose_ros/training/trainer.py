@@ -18,13 +18,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
-from v2v_pose_ros.models import ModelInfo, save_model
-from v2v_pose_ros.networks.baselines import make_network
-from v2v_pose_ros.networks.v2v import V2VPoseNet
+from v2v_pose_ros.models import load_model, ModelInfo, save_model
+from v2v_pose_ros.networks.baselines import BaselineNet
+from v2v_pose_ros.networks.build import make_network
+from v2v_pose_ros.networks.refinement import RefinementNet
+from v2v_pose_ros.networks.v2v import PoseNet, V2VPoseNet
 from v2v_pose_ros.runtimes import choose_device
 from v2v_pose_ros.training.config import OptimiserConfig, RecordedConfig, TrainConfig
 from v2v_pose_ros.training.data import Batch, training_batches, validation_batches
-from v2v_pose_ros.training.losses import pose_loss, predicted_joints
+from v2v_pose_ros.training.losses import pose_loss, predicted_joints, shown_subjects
 
 
 def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
@@ -61,9 +63,7 @@ class Trainer:
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
         torch.manual_seed(config.seed)
         self.codec = config.make_codec()
-        network = make_network(config.make_network())
-        if config.network.published_initialisation:
-            network.initialise_as_published()
+        network = self._untrained()
         self._memory_format = torch.contiguous_format
         if config.channels_last:
             flat = network.config.dimensions == 2
@@ -86,6 +86,17 @@ class Trainer:
         self.parallel: nn.Module = self.network
         if self.world > 1:
             self.parallel = DistributedDataParallel(self.network)
+
+    def _untrained(self) -> V2VPoseNet | BaselineNet | RefinementNet:
+        """Return the network as the first step finds it."""
+        config = self.config
+        network = make_network(config.make_network())
+        if config.start_from is not None:
+            start = load_model(config.start_from, config.skeleton, kind_of(network))
+            network.load_state_dict(start.network.state_dict())
+        elif config.network.published_initialisation and isinstance(network, PoseNet):
+            network.initialise_as_published()
+        return network
 
     @property
     def checkpoint(self) -> Path:
@@ -152,7 +163,8 @@ class Trainer:
         for batch in batches:
             output = self.forward(network, batch.grids)
             joints = predicted_joints(output, batch.references, self.codec)
-            errors.append((joints - batch.joints).norm(dim=-1) * 1000)
+            shown = shown_subjects(batch.joints, batch.references, self.codec)
+            errors.append((joints - batch.joints)[shown].norm(dim=-1) * 1000)
         network.train()
         error = torch.cat(errors)
         return {
@@ -226,7 +238,7 @@ class Trainer:
             skeleton=self.config.skeleton,
             network=self.network.config.to_dict(),
             codec=asdict(self.codec),
-            kind='v2v' if isinstance(self.network, V2VPoseNet) else 'baseline',
+            kind=kind_of(self.network),
             training={
                 'data': f'{samples} samples of {self._data}, seed {self.config.data.seed}',
                 'recipe': f'config/train/{self.config.name}.yaml',
@@ -272,6 +284,13 @@ def _termination() -> Iterator[Callable[[], bool]]:
         yield lambda: came
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def kind_of(network: nn.Module) -> str:
+    """Return what model files call a network."""
+    if isinstance(network, RefinementNet):
+        return 'refinement'
+    return 'v2v' if isinstance(network, V2VPoseNet) else 'baseline'
 
 
 def _hardware(device: torch.device) -> str:
