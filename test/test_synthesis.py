@@ -275,9 +275,20 @@ def test_reference_points_are_near_the_hand():
     scene = HandScenes(seed=2).sample(64)
     references = reference_points(scene, 0.25, torch.Generator().manual_seed(0))
     middle = 0.5 * (scene.joints.amin(1) + scene.joints.amax(1))
-    distance = (references - middle).norm(dim=1)
+    distance = (references - middle).norm(dim=1)[~scene.astray]
     assert distance.median() < 0.04
     assert distance.max() < 0.2
+
+
+def test_windows_that_went_astray_show_cubes_without_the_hand():
+    scene = HandScenes(seed=2, options=SceneOptions(astray=1.0)).sample(32)
+    assert scene.astray.all()
+    references = reference_points(scene, 0.25, torch.Generator().manual_seed(0))
+    inside = ((scene.joints - references[:, None]).abs().amax(-1) < 0.125).float().mean(1)
+    assert inside.mean() < 0.05
+    points, valid = scene.points()
+    filled = (valid & ((points - references[:, None]).abs().amax(-1) < 0.125)).any(1)
+    assert filled.float().mean() > 0.5
 
 
 def test_shadows_fall_on_the_far_surface_beside_the_near_one():
