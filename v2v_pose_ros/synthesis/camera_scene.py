@@ -21,6 +21,7 @@ from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
 from v2v_pose_ros.synthesis.poses import PoseMotion, PoseSampler
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
 from v2v_pose_ros.synthesis.scanlines import scan
+from v2v_pose_ros.synthesis.scenes import RAISED
 
 Array = NDArray[np.float32]
 
@@ -28,10 +29,6 @@ NEAREST, FARTHEST = 0.37, 0.58  # metres: where the middle of the hand moves
 _REACH = 0.125  # metres: no joint is farther from the middle of the hand
 _MIDDLE = (0.005, 0.085, -0.012)  # of an open hand, metres in the hand frame
 _TURN = math.radians(50)
-
-# Optical axes in the columns of the hand's: raised, palm to the camera.  The fingers (y) point up,
-# the back of the hand (x) away from the camera, and so the thumb (z) to the image's right.
-_RAISED = ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 def sr305(width: int = 640, height: int = 480) -> Camera:
@@ -101,7 +98,7 @@ class HandCameraScene:
         pitch = _TURN * (wave(3, 7.1) + 1) / 2
         turns = torch.tensor([pitch, _TURN * wave(4, 9.7), 0.7 * _TURN * wave(5, 5.3)])
         about_x, about_y, about_z = rotation_about(torch.eye(3), turns)
-        raised = about_z @ about_x @ about_y @ torch.tensor(_RAISED)
+        raised = about_z @ about_x @ about_y @ RAISED
         rotation = raised @ _forearm_to_hand(angles)
         return rotation, middle - rotation @ torch.tensor(_MIDDLE)
 
