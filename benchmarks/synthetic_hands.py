@@ -48,17 +48,17 @@ def main() -> None:
     confidences: list[float] = []
     digest = hashlib.sha256()
     for part in parts:
-        frames = track(part, part.name, part.frames, transient=True)
-        for index, (family, depth, joints) in enumerate(frames):
-            if index // len(FAMILIES) % options.every:
-                continue
+        # Whole rounds of the sensors, so that each has its share of what is left.
+        chosen = [i for i in range(part.frames) if i // len(FAMILIES) % options.every == 0]
+        for index in track(chosen, part.name, transient=True):
+            family, depth, joints = part.frame(index)
             digest.update(np.rint(depth * 1000).astype('<u2').tobytes())
             middle = 0.5 * (joints.min(axis=0) + joints.max(axis=0))
             start = middle if options.true_centre else None
             found = estimator(depth, part.camera, start).skeletons
             error = np.full(len(HAND), np.nan)
             if found:
-                error = 1000 * np.linalg.norm(found[0].positions - joints, axis=1)
+                error = 1000 * np.linalg.norm((found[0].positions - joints).astype(float), axis=1)
             names.append(part.name)
             sensors.append(family)
             errors.append(error)
@@ -81,7 +81,7 @@ def report(names: Any, sensors: Any, errors: Any, confidences: Any) -> dict[str,
             for name in FAMILIES
         },
         'joints_mm': dict(
-            zip(HAND.names, np.nanmean(errors, axis=0).round(2).tolist(), strict=True)
+            zip(HAND.names, np.nanmean(errors, axis=0).round(1).tolist(), strict=True)
         ),
     }
 

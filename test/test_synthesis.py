@@ -261,11 +261,12 @@ def test_the_benchmark_has_the_named_parts_and_repeats_itself():
     assert sum(part.frames for part in PARTS) == 2000
     assert len({part.name for part in PARTS}) == len(PARTS)
     by_name = {part.name: part for part in PARTS}
-    first, again = (next(iter(by_name['holding'])) for _ in range(2))
+    first, other, again = (by_name['holding'].frame(index) for index in (0, 3, 0))
     assert first[0] == again[0] == 'structured_light'
     assert np.array_equal(first[1], again[1])
+    assert not np.array_equal(first[1], other[1])
     # The same hands through two cameras.
-    fine, coarse = (next(iter(by_name[name])) for name in ('480_lines', '240_lines'))
+    fine, coarse = (by_name[name].frame(0) for name in ('480_lines', '240_lines'))
     assert fine[1].shape == (480, 640)
     assert coarse[1].shape == (240, 320)
     np.testing.assert_allclose(fine[2] - fine[2][0], coarse[2] - coarse[2][0], atol=1e-6)

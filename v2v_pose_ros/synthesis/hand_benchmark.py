@@ -6,8 +6,8 @@ turns: every third frame is seen by structured light, by stereo and by time of f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.synthesis.camera_scene import sr305
@@ -37,14 +37,18 @@ class Part:
     frames: int
     stream: int
 
-    def __iter__(self) -> Iterator[tuple[str, FloatArray, FloatArray]]:
-        """Yield sensor family, depth [H, W] in metres and joints [21, 3] in metres."""
-        scenes = [HandScenes(options=replace(self.options, family=name)) for name in FAMILIES]
-        for index in range(self.frames):
-            scene = scenes[index % len(scenes)]
-            scene.generator.manual_seed(_SEED + 100_000 * self.stream + index)
-            depth, joints = scene.frame(self.camera)
-            yield FAMILIES[index % len(FAMILIES)], depth, joints
+    def frame(self, index: int) -> tuple[str, FloatArray, FloatArray]:
+        """Return sensor family, depth [H, W] in metres and joints [21, 3] in metres."""
+        family = FAMILIES[index % len(FAMILIES)]
+        scene = self._scenes[family]
+        scene.generator.manual_seed(_SEED + 100_000 * self.stream + index)
+        return family, *scene.frame(self.camera)
+
+    @cached_property
+    def _scenes(self) -> dict[str, HandScenes]:
+        return {
+            family: HandScenes(options=replace(self.options, family=family)) for family in FAMILIES
+        }
 
 
 def _parts() -> tuple[Part, ...]:
