@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 import os
 import sys
 import time
@@ -10,7 +11,20 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.skeletons import HAND, Skeleton
+
+
+@dataclass(frozen=True)
+class FakeSkeleton:
+    """What a SkeletonEstimate has, without PyTorch, which takes seconds to import."""
+
+    skeleton: Skeleton
+    positions: np.ndarray
+    confidences: np.ndarray
+    covariances: np.ndarray
+    reference_point: np.ndarray
+    cube_size: float
+    points: np.ndarray
 
 
 class FakeEstimator:
@@ -45,7 +59,7 @@ class FakeEstimator:
         points = camera.points(np.where(depth < parameters.min_depth, 0, depth))
         if not len(points):
             return SimpleNamespace(skeletons=(), timings={})
-        hand = SimpleNamespace(
+        hand = FakeSkeleton(
             skeleton=HAND,
             positions=points.mean(0) + joint_offsets(),
             confidences=np.full(len(HAND), self.confidence, np.float32),

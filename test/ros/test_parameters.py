@@ -18,7 +18,10 @@ LIVE = {'min_depth', 'max_depth', 'min_confidence', 'marker_lifetime', 'publish_
 LIVE |= {'cube_size', 'passes', 'tracking', 'acquire_margin', 'acquire_time', 'lose_time'}
 LIVE |= {'filter', 'filter_min_cutoff', 'filter_beta'}
 LIVE |= {'publish_poses', 'publish_markers', 'publish_points', 'publish_overlay'}
-COMMENTED_TOGETHER = {'max_depth', 'publish_markers', 'publish_points', 'publish_overlay'}
+LIVE |= {f'workspace_{end}_{axis}' for end in ('min', 'max') for axis in 'xyz'}
+LIVE |= {'reference_timeout'}
+COMMENTED_TOGETHER = {f'workspace_{end}_{axis}' for end in ('min', 'max') for axis in 'xyz'}
+COMMENTED_TOGETHER |= {'max_depth', 'publish_markers', 'publish_points', 'publish_overlay'}
 
 
 def declare_with(make_node, **overrides):
@@ -79,6 +82,9 @@ def test_overrides_are_taken(make_node):
         ('min_confidence', 2.0, ['from 0 to 1']),
         ('min_confidence', math.nan, ['from 0 to 1']),
         ('max_depth', math.inf, ['from 0 to 20']),
+        ('reference', 'frame', ['reference_frame']),
+        ('reference', 'gaze', ['point', 'region']),
+        ('workspace_min_x', 100.0, ['smaller']),
         ('cube_size', 0.001, ['at least 0.05']),
         ('passes', 0, ['from 1 to 4']),
         ('passes', 1.0, ['type int']),

@@ -11,6 +11,7 @@ tf2_ros = pytest.importorskip('tf2_ros')
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.duration import Duration  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 
@@ -113,6 +114,15 @@ def node(ros_domain_id: int) -> Iterator['rclpy.node.Node']:
     yield node
     node.destroy_node()
     rclpy.shutdown(context=context)
+
+
+def test_waiting_ends_although_simulated_time_stands_still(node: 'rclpy.node.Node') -> None:
+    node.set_parameters([Parameter('use_sim_time', value=True)])
+    buffer = tf2_ros.Buffer(node=node)
+    start = time.monotonic()
+    with pytest.raises(tf2_ros.LookupException):
+        buffer.lookup_transform('map', 'camera', Time(), Duration(seconds=0.1))
+    assert time.monotonic() - start >= 0.1
 
 
 def test_broadcast_transforms_reach_a_listener_that_comes_later(node: 'rclpy.node.Node') -> None:

@@ -1,26 +1,28 @@
 """Builders of messages: a header and what was estimated in, a message out.
 
 The functions are pure, and the header passes through untouched: every result carries the stamp
-and the optical frame of the depth image it was made from.
+of the depth image it was made from, and its optical frame unless another one was asked for.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, TransformStamped, Vector3
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.msg import Skeleton, SkeletonArray
+from v2v_pose_ros.workspace import RigidTransform
 
 if TYPE_CHECKING:  # it would import PyTorch, and nothing here computes
     from v2v_pose_ros.estimator import SkeletonEstimate
@@ -45,6 +47,21 @@ class Subject:
     def frame(self, joint: int) -> str:
         """Return the name of a joint's TF frame."""
         return f'{self.identity}/{self.estimate.skeleton.names[joint]}'
+
+    def moved(self, transform: RigidTransform) -> Subject:
+        """Return the subject in another frame; its cube stays parallel to the camera's axes."""
+        estimate, turn = self.estimate, transform.rotation
+        return Subject(
+            self.identity,
+            replace(
+                estimate,
+                positions=transform.apply(estimate.positions).astype(np.float32),
+                covariances=turn @ estimate.covariances @ turn.T,
+                reference_point=transform.apply(estimate.reference_point),
+                points=transform.apply(estimate.points).astype(np.float32),
+            ),
+            (Rotation.from_matrix(turn) * Rotation.from_quat(self.orientations)).as_quat(),
+        )
 
 
 def name_subjects(

@@ -28,16 +28,19 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
 from v2v_pose_ros.ros.images import CameraSource, depth_of, Frame, InputProblem, stamp_of
-from v2v_pose_ros.ros.outputs import Outputs, Picture
+from v2v_pose_ros.ros.outputs import Outputs, Picture, View
 from v2v_pose_ros.ros.parameters import NodeParameters
 from v2v_pose_ros.ros.pipeline import Estimator, Pipeline
 from v2v_pose_ros.ros.qos import image_qos
 from v2v_pose_ros.ros.stream import ProblemLog, StreamStatistics
+from v2v_pose_ros.ros.transforms import Transforms
+from v2v_pose_ros.ros.whereabouts import lookup, Whereabouts
 from v2v_pose_ros.ros.worker import Worker
 
 if TYPE_CHECKING:  # it would import PyTorch
@@ -106,6 +109,8 @@ class PoseNode(LifecycleNode):
         self._camera = CameraSource(self._settings.rectified)
         self._depth: Subscription | None = None
         self._info: Subscription | None = None
+        self._transforms: Transforms | None = None
+        self._whereabouts: Whereabouts | None = None
         self._restarted = False
         self._stream = StreamStatistics()
         self._problems = ProblemLog()
@@ -154,6 +159,9 @@ class PoseNode(LifecycleNode):
         self._stream = StreamStatistics()
         self._activated = time.monotonic()
         self._state = 'active'
+        if self._settings.needs_transforms:
+            self._transforms = Transforms(self)
+        self._whereabouts = Whereabouts(self, self._settings, self._transforms)
         qos = image_qos(self._settings.qos_profile)
         self._info = self.create_subscription(
             CameraInfo, 'depth/camera_info', self._camera.update, qos
@@ -199,6 +207,10 @@ class PoseNode(LifecycleNode):
         self._depth = self._info = None
         if self._worker is not None and not self._worker.drain(_PATIENCE):
             self.get_logger().error('the network does not finish its image; it is not waited for')
+        for source in (self._whereabouts, self._transforms):
+            if source is not None:
+                source.destroy()
+        self._whereabouts = self._transforms = None
         self._outputs.clear()
 
     # --- The executor's thread: store, count, answer. Nothing here takes time. ---
@@ -274,21 +286,30 @@ class PoseNode(LifecycleNode):
                 self._fail(error)
 
     def _process(self, frame: Frame, estimator: Estimator) -> None:
-        parameters, image = self._settings, frame.image
+        parameters, image, whereabouts = self._settings, frame.image, self._whereabouts
+        if whereabouts is None:  # deactivated meanwhile
+            return
         camera = self._camera.camera_of(image)
         depth = depth_of(image)
-        if not depth.any():
+        try:
+            if not depth.any():
+                raise InputProblem(
+                    'empty',
+                    'the depth image has no measurement at all (all zero, NaN or infinite): check '
+                    'that the lens is free and the projector on',
+                )
+            reference = whereabouts.point(image.header, parameters)
+            visible = whereabouts.restrict(depth, camera, image.header, parameters)
+        except InputProblem:
+            # The image was looked at, and nobody is in it.
             self._publish(frame, [], parameters)
-            raise InputProblem(
-                'empty',
-                'the depth image has no measurement at all (all zero, NaN or infinite): check '
-                'that the lens is free and the projector on',
-            )
+            raise
         if self._restarted:
             self._restarted = False
             estimator.reset()
         stamp = stamp_of(image)
-        estimate = estimator(depth, camera, parameters, frame.arrival if stamp is None else stamp)
+        stamp = frame.arrival if stamp is None else stamp
+        estimate = estimator(visible, camera, parameters, stamp, reference)
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if _is_found(each, parameters)]
         subjects = messages.name_subjects(found, parameters.subject, parameters.handedness)
@@ -304,9 +325,28 @@ class PoseNode(LifecycleNode):
         """Publish what was found in a frame, which may be nothing."""
         if self._state != 'active':  # deactivated meanwhile
             return
-        self._outputs.publish_skeletons(frame, subjects)
+        camera = View(frame.image.header, subjects)
+        problem = None
+        try:
+            view = self._in_output_frame(camera, parameters)
+        except InputProblem as error:
+            view, problem = camera, error
+        self._outputs.publish_skeletons(frame.arrival, view)
         self._count(frame, found=bool(subjects))
-        self._outputs.publish_others(frame, subjects, parameters, picture)
+        self._outputs.publish_others(camera, view, parameters, picture)
+        if problem is not None:
+            raise InputProblem(
+                'output_frame', f'the skeletons stay in the optical frame: {problem}'
+            )
+
+    def _in_output_frame(self, view: View, parameters: NodeParameters) -> View:
+        """Return the subjects in the frame that was asked for; raise InputProblem."""
+        frame = parameters.output_frame
+        if not frame:
+            return view
+        transform = lookup(self._transforms, frame, view.header.frame_id, view.header)
+        header = Header(stamp=view.header.stamp, frame_id=frame)
+        return View(header, [subject.moved(transform) for subject in view.subjects])
 
     def _count(self, frame: Frame, *, found: bool) -> None:
         latency = None

@@ -19,7 +19,6 @@ from visualization_msgs.msg import MarkerArray
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import messages
-from v2v_pose_ros.ros.images import Frame
 from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
 from v2v_pose_ros.ros.parameters import NodeParameters
 
@@ -30,6 +29,14 @@ class Picture:
 
     depth: NDArray[np.float32]
     camera: Camera
+
+
+@dataclass(frozen=True)
+class View:
+    """Subjects in the frame that a header names."""
+
+    header: Header
+    subjects: Sequence[messages.Subject]
 
 
 class Outputs:
@@ -55,33 +62,40 @@ class Outputs:
         self._shown: set[str] = set()
         self._header = Header()
 
-    def publish_skeletons(self, frame: Frame, subjects: Sequence[messages.Subject]) -> None:
-        """Publish the skeletons of an image, which may be none."""
+    def publish_skeletons(self, arrival: float, view: View) -> None:
+        """Publish the skeletons of an image that arrived then, which may be none."""
         if _wanted(self._skeletons):
-            latency = time.monotonic() - frame.arrival
-            header = frame.image.header
-            self._skeletons.publish(messages.skeleton_array_message(header, subjects, latency))
+            latency = time.monotonic() - arrival
+            self._skeletons.publish(
+                messages.skeleton_array_message(view.header, view.subjects, latency)
+            )
 
     def publish_others(
         self,
-        frame: Frame,
-        subjects: Sequence[messages.Subject],
+        camera: View,
+        view: View,
         parameters: NodeParameters,
         picture: Picture | None = None,
     ) -> None:
-        """Publish the same for tools that know no skeletons."""
-        header = frame.image.header
-        if parameters.publish_tf and subjects:
-            self._publish_transforms(header, subjects)
+        """Publish the same for tools that know no skeletons.
+
+        Args:
+            camera: the subjects in the camera's optical frame.
+            view: the same in the frame that was asked for.
+            parameters: as they were for this image.
+            picture: what an overlay is drawn on, if anything.
+        """
+        if parameters.publish_tf and camera.subjects:
+            self._publish_transforms(camera.header, camera.subjects)
         if parameters.publish_poses and _wanted(self._poses):
-            self._poses.publish(messages.pose_array_message(header, subjects))
-        shown = subjects if parameters.publish_markers else []
-        self._publish_markers(header, shown, parameters.marker_lifetime)
-        if subjects and parameters.publish_points and _wanted(self._points):
-            points = np.concatenate([subject.estimate.points for subject in subjects])
-            self._points.publish(messages.point_cloud_message(header, points))
+            self._poses.publish(messages.pose_array_message(view.header, view.subjects))
+        shown = view.subjects if parameters.publish_markers else []
+        self._publish_markers(view.header, shown, parameters.marker_lifetime)
+        if view.subjects and parameters.publish_points and _wanted(self._points):
+            points = np.concatenate([subject.estimate.points for subject in view.subjects])
+            self._points.publish(messages.point_cloud_message(view.header, points))
         if picture is not None and parameters.publish_overlay:
-            self._publish_overlay(header, subjects, picture)
+            self._publish_overlay(camera.header, camera.subjects, picture)
 
     def clear(self) -> None:
         """Remove the markers that are shown."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from v2v_pose_ros import defaults
 from v2v_pose_ros.ros.declarations import parameter, ParameterError, Parameters
@@ -12,6 +16,19 @@ from v2v_pose_ros.ros.qos import QOS_PROFILES
 _DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')
 _SMALLEST_CUBE = 0.05  # m
 _SUBJECT = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
+
+
+NO_LIMIT = 100.0
+"""A workspace that reaches so far (m) has no limit there."""
+
+
+def _workspace_limit(which: str, axis: str, default: float) -> Any:
+    return parameter(
+        default,
+        f'The {which} {axis} (m) of the workspace; {default:g} is no limit.',
+        live=True,
+        span=(-NO_LIMIT, NO_LIMIT),
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,36 @@ class NodeParameters(Parameters):
         'Measurements farther than this (m) are ignored.',
         live=True,
         span=(0.0, 20.0),
+    )
+    reference: str = parameter(
+        'search',
+        'Where the subject is looked for: search (everywhere), point (about the newest point on '
+        '~/reference_point), region (among the pixels of ~/region_of_interest) or frame (about '
+        'the origin of reference_frame).',
+        choices=('search', 'point', 'region', 'frame'),
+    )
+    reference_frame: str = parameter(
+        '', 'TF frame about whose origin the subject is looked for, with reference: frame.'
+    )
+    reference_timeout: float = parameter(
+        0.5,
+        'A point or region that came longer ago than this (s) does not count.',
+        live=True,
+        span=(0.01, 3600.0),
+    )
+    workspace_frame: str = parameter(
+        '', 'TF frame of the workspace, outside of which nothing counts; empty: the camera.'
+    )
+    workspace_min_x: float = _workspace_limit('least', 'x', -NO_LIMIT)
+    workspace_min_y: float = _workspace_limit('least', 'y', -NO_LIMIT)
+    workspace_min_z: float = _workspace_limit('least', 'z', -NO_LIMIT)
+    workspace_max_x: float = _workspace_limit('greatest', 'x', NO_LIMIT)
+    workspace_max_y: float = _workspace_limit('greatest', 'y', NO_LIMIT)
+    workspace_max_z: float = _workspace_limit('greatest', 'z', NO_LIMIT)
+    output_frame: str = parameter(
+        '',
+        'TF frame of the skeletons, poses, markers and points; empty: the optical frame of the '
+        'image. Joint frames in TF are always children of the optical frame.',
     )
     cube_size: float = parameter(
         0.0,
@@ -165,6 +212,20 @@ class NodeParameters(Parameters):
         """The nearest and the farthest depth (m) that counts."""
         return self.min_depth, self.max_depth
 
+    @property
+    def workspace(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The least and the greatest coordinates [3] of the workspace, infinite for no limit."""
+        low = np.array([self.workspace_min_x, self.workspace_min_y, self.workspace_min_z])
+        high = np.array([self.workspace_max_x, self.workspace_max_y, self.workspace_max_z])
+        low[low <= -NO_LIMIT], high[high >= NO_LIMIT] = -np.inf, np.inf
+        return low, high
+
+    @property
+    def needs_transforms(self) -> bool:
+        """Whether anything is said in another frame than the camera's."""
+        frames = (self.workspace_frame, self.output_frame)
+        return any(frames) or self.reference in ('point', 'frame')
+
     def check(self) -> None:
         """Raise ParameterError for what a range alone cannot express."""
         super().check()
@@ -182,6 +243,19 @@ class NodeParameters(Parameters):
                 f'subject is {self.subject!r}; it must start with a letter and go on with '
                 'letters, digits and underscores, because it names TF frames'
             )
+        if self.reference == 'frame' and not self.reference_frame:
+            raise ParameterError(
+                "reference is 'frame' and reference_frame is empty; name the TF frame about which "
+                'the subject is looked for'
+            )
+        for axis in 'xyz':
+            least = getattr(self, f'workspace_min_{axis}')
+            greatest = getattr(self, f'workspace_max_{axis}')
+            if not least < greatest:
+                raise ParameterError(
+                    f'workspace_min_{axis} is {least:g} m and workspace_max_{axis} '
+                    f'{greatest:g} m; workspace_min_{axis} must be smaller'
+                )
         if 0 < self.cube_size < _SMALLEST_CUBE:
             raise ParameterError(
                 f'cube_size is {self.cube_size:g} m; it must be 0, for the one that the model was '
