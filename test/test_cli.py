@@ -177,3 +177,11 @@ def test_training_from_the_command_line_can_be_continued(tmp_path, capsys):
     assert main(command) == 0
     assert 'finished' in capsys.readouterr().out
     assert (tmp_path / 'run' / 'tiny.safetensors').is_file()
+
+
+def test_training_without_its_packages_says_what_to_install(capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith('v2v_pose_ros.training')]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
+    assert main(['train', 'config/train/hand_lite.yaml']) == 1
+    assert "pip install 'v2v_pose_ros[train]'" in capsys.readouterr().err

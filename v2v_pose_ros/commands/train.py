@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from v2v_pose_ros.commands import CommandError
+
 HELP = 'train a network from one YAML file'
 
 
@@ -25,8 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, from the last checkpoint where there is one."""
-    from v2v_pose_ros.training.config import load_config
-    from v2v_pose_ros.training.trainer import train
+    try:
+        from v2v_pose_ros.training.config import load_config
+        from v2v_pose_ros.training.trainer import train
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"training needs {error.name}: pip install 'v2v_pose_ros[train]'"
+        ) from error
 
     config = load_config(options.config)
     folder = options.out or Path('runs') / config.name
