@@ -8,12 +8,13 @@ export DEMO_SUBJECT ?= hand
 ROS_ENV = .venv/bin/ros-env
 SOURCES = v2v_pose_ros test tools underlay setup.py $(wildcard scripts/* launch benchmarks)
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test faults lint format clean
 
 help:
 	@echo 'make demo    watch ROS 2 messages with 3D joints come out of a synthetic depth camera'
 	@echo '             (DEMO_SECONDS=20, 0 until interrupted; DEMO_SUBJECT=hand|body)'
 	@echo 'make test    run the tests (PYTEST_ARGS="-k voxels")'
+	@echo 'make faults  the long form of the tests of what can go wrong around the node'
 	@echo 'make lint    check style and types;  make format  repairs the style'
 	@echo 'make setup   only prepare .venv;     make clean   removes it'
 
@@ -25,6 +26,9 @@ demo: setup
 
 test: setup
 	$(ROS_ENV) .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+faults: setup
+	V2V_POSE_FAULTS=1 $(ROS_ENV) .venv/bin/python -m pytest test/ros/test_faults.py $(PYTEST_ARGS)
 
 lint: setup
 	.venv/bin/ruff check $(SOURCES)

@@ -33,6 +33,8 @@ class FakeEstimator:
     model_names = ('fake',)
     runtime_name = 'none'
     tracking = 'searching'
+    degraded = ''
+    gpu_memory = None
 
     def __init__(self, parameters=None, fail: Callable[[], None] = lambda: None) -> None:
         """Remember what to do."""
@@ -84,6 +86,7 @@ if __name__ == '__main__':
         time.sleep(float(os.environ.get('FAKE_LOADING', '0')))
         if os.environ.get('FAKE_FAILURE'):
             raise ValueError(os.environ['FAKE_FAILURE'])
-        return FakeEstimator(parameters)
+        busy = float(os.environ.get('FAKE_BUSY', '0'))
+        return FakeEstimator(parameters, fail=lambda: time.sleep(busy))
 
     sys.exit(main(load=load))

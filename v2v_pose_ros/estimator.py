@@ -138,6 +138,11 @@ class PoseEstimator:
         self._mirror = handedness == 'left' and self.skeleton.name == 'hand'
         self.passes = passes
 
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """Where the networks run."""
+        return tuple(runtime.device for runtime in self._runtimes)
+
     def set_cube_size(self, cube_size: float | None) -> None:
         """Change the edge of the cube in metres; None takes the models' own."""
         codecs = self._trained

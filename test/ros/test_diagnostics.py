@@ -44,6 +44,7 @@ def health(stream=None, **changes):
             'STALE',
             ['nobody publishes /depth/image_rect', 'remap'],
         ),
+        (health(degraded='the GPU failed'), 'ERROR', ['the GPU failed']),
         (health(report(silence=9.0), failure='it broke'), 'ERROR', ['it broke']),
     ],
 )
@@ -73,3 +74,14 @@ def test_message_has_the_numbers_behind_the_verdict():
     assert values['images lost before arrival'] == '0'
     assert values['time in network'] == '12.3 ms'
     assert values['last problem'] == 'a cut image'
+
+
+@pytest.mark.parametrize(
+    ('memory', 'words'),
+    [(None, 'no GPU in use'), ((3 * 2**29, 8 * 2**30), '1.50 of 8.00 GiB in use')],
+)
+def test_memory_of_the_gpu_is_told_where_there_is_one(memory, words):
+    message = diagnostics_message(Time(), 'node', health(gpu_memory=memory, tracking='coasting'))
+    values = {pair.key: pair.value for pair in message.status[0].values}
+    assert values['GPU memory'] == words
+    assert values['tracking'] == 'coasting'

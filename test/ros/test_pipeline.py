@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 from rclpy.parameter import Parameter
-from ros_bench import camera_info, depth_image
+from ros_bench import camera_info, depth_image, wait_until
+import torch
 
 from v2v_pose_ros.estimator import Estimate, PoseEstimator, SkeletonEstimate
 from v2v_pose_ros.localization import LocalizerOptions
@@ -25,10 +26,17 @@ class HesitantEstimator:
     def __init__(self, depth_range):
         self.localizer = LocalizerOptions(depth_range=depth_range)
         self.noise = itertools.repeat(0.0)
+        self.device = 'cpu'
+        self.failures, self.failed = iter(()), 0
         self.looks = []  # 'searched' or 'followed', one for each look at an image
 
     def warm_up(self):
         """Do nothing."""
+
+    @property
+    def devices(self):
+        """Return where it runs."""
+        return (torch.device(self.device),)
 
     def set_cube_size(self, cube_size):
         """Remember it."""
@@ -36,6 +44,9 @@ class HesitantEstimator:
 
     def __call__(self, depth, camera, reference=None, passes=None):
         """Return the hand, wherever it was looked for."""
+        for error in self.failures:
+            self.failed += 1
+            raise error
         self.looks.append('searched' if reference is None else 'followed')
         points = camera.points(depth)
         hand = SkeletonEstimate(
@@ -149,3 +160,53 @@ def test_a_new_subject_can_be_made_to_prove_itself(bench, estimator):
         (status,) = bench.receive('diagnostics').status
         if {'tracking'} == {pair.value for pair in status.values if pair.key == 'tracking'}:
             break
+
+
+def error_told(bench):
+    """Return the next error in the diagnostics."""
+    while True:
+        (status,) = bench.receive('diagnostics').status
+        if status.level == b'\x02':
+            return status.message
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Let torch tell the memory of a GPU that is not there."""
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (6 * 2**30, 8 * 2**30))
+
+
+@pytest.mark.usefixtures('gpu')
+def test_a_gpu_that_runs_out_of_memory_once_is_an_error_and_goes_on(bench, estimator):
+    estimator.device = 'cuda:0'
+    estimator.failures = iter([torch.cuda.OutOfMemoryError('CUDA out of memory')])
+    node = bench.start(Pipeline, ('skeletons', 'diagnostics'), diagnostics_period=0.1)
+    bench.show(depth_image(), camera_info())
+    bench.logged('CUDA out of memory')
+    assert 'CUDA out of memory' in error_told(bench)
+    assert len(Camera30Hz(bench).show()) == 1
+    assert node._worker.estimator.degraded == ''
+    (status,) = bench.receive('diagnostics').status
+    assert '2.00 of 8.00 GiB in use' in [pair.value for pair in status.values]
+
+
+@pytest.mark.usefixtures('gpu')
+def test_a_gpu_that_keeps_failing_is_left_for_the_cpu_and_told(bench, estimator, monkeypatch):
+    estimator.device = 'cuda:0'
+    estimator.failures = iter([RuntimeError('CUDA error: an illegal memory access')] * 3)
+    devices = []
+
+    def load(*_args, device, **_options):
+        devices.append(device)
+        return estimator if device == 'auto' else HesitantEstimator((0.15, 1.5))
+
+    monkeypatch.setattr(PoseEstimator, 'load', load)
+    node = bench.start(Pipeline, ('skeletons', 'diagnostics'), diagnostics_period=0.1)
+    for number in range(1, 4):
+        bench.show(depth_image(), camera_info())
+        wait_until(lambda n=number: estimator.failed == n, 'the failure')
+    assert len(Camera30Hz(bench).show()) == 1
+    assert devices == ['auto', 'cpu']
+    assert 'CUDA error' in node._worker.estimator.degraded
+    while 'runs on the CPU' not in error_told(bench):
+        pass

@@ -199,3 +199,23 @@ def test_the_transform_is_that_of_the_images_time(bench):
     np.testing.assert_allclose(
         positions_of(message), SUBJECT + joint_offsets() + [0.25, 0, 0], atol=MILLIMETRE
     )
+
+
+def test_a_negative_stamp_has_no_transform_and_costs_nothing_else(bench):
+    bench.start(FakeEstimator, ('skeletons',), output_frame='base')
+    image = depth_image()
+    image.header.stamp.sec = -5
+    bench.show(image, camera_info())
+    assert bench.receive_for('skeletons', image).header.frame_id == FRAME
+    bench.logged('negative stamp')
+
+
+@pytest.mark.parametrize('number', [math.nan, math.inf])
+def test_a_transform_without_numbers_does_no_harm(bench, number):
+    bench.start(FakeEstimator, ('skeletons',), output_frame='base')
+    static = StaticTransformBroadcaster(bench.camera)
+    static.sendTransform(turned('base', FRAME, (number, 0, 0)))
+    bench.show_until_logged('stay in the optical frame', depth_image, camera_info())
+    assert show_until(bench, found).header.frame_id == FRAME
+    static.sendTransform(turned('base', FRAME, (0, 0, 1)))
+    show_until(bench, lambda message: message.header.frame_id == 'base')

@@ -98,6 +98,29 @@ def test_what_cannot_be_known_is_refused(buffer: 'tf2_ros.Buffer') -> None:
     assert issubclass(tf2_ros.LookupException, tf2_ros.TransformException)
 
 
+def test_transforms_that_are_none_are_passed_over(buffer: 'tf2_ros.Buffer') -> None:
+    """As by tf2's BufferCore, which logs them: they come from anywhere, and must harm nobody."""
+    nobody = transform('', 'wrist', (9, 9, 9), seconds=11.0)
+    itself = transform('wrist', 'wrist', (9, 9, 9), seconds=11.0)
+    nowhere = transform('camera', 'wrist', (math.nan, 0, 0), seconds=11.0)
+    unturned = transform('camera', 'wrist', (9, 9, 9), seconds=11.0)
+    unturned.transform.rotation.w = 0.0
+    for bad in (nobody, itself, nowhere, unturned):
+        buffer.set_transform(bad, 'test')
+        buffer.set_transform_static(bad, 'test')
+    assert xyz(buffer.lookup_transform('camera', 'wrist', at(11.0))) == pytest.approx((3, 0, 0))
+
+
+def test_negative_stamps_are_old_ones(buffer: 'tf2_ros.Buffer') -> None:
+    early = transform('camera', 'wrist', (9, 9, 9))
+    early.header.stamp.sec = -5
+    buffer.set_transform(early, 'test')
+    assert xyz(buffer.lookup_transform('camera', 'wrist', at(11.0))) == pytest.approx((3, 0, 0))
+    early.child_frame_id = 'early'
+    buffer.set_transform(early, 'test')
+    assert buffer.lookup_transform('camera', 'early', Time()).header.stamp.sec == -5
+
+
 def test_what_is_too_old_is_forgotten() -> None:
     buffer = tf2_ros.Buffer(cache_time=Duration(seconds=1))
     for seconds in (5.0, 6.0, 7.0):

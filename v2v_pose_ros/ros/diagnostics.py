@@ -38,6 +38,8 @@ class Health:
         failure: What went wrong inside the node now, None if nothing.
         last_problem: The latest problem or failure ever.
         stages: Seconds spent in every stage on the newest frame.
+        degraded: Why the network runs otherwise than it should, empty if it does not.
+        gpu_memory: Bytes in use and in all on the GPU, None where the network runs on none.
         tracking: What is known of the subject, empty where nothing is followed.
     """
 
@@ -52,6 +54,8 @@ class Health:
     failure: str | None = None
     last_problem: str | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
+    degraded: str = ''
+    gpu_memory: tuple[int, int] | None = None
     tracking: str = ''
 
 
@@ -60,6 +64,8 @@ def verdict(health: Health) -> tuple[bytes, str]:
     stream = health.stream
     if health.failure:
         return DiagnosticStatus.ERROR, health.failure
+    if health.degraded:
+        return DiagnosticStatus.ERROR, health.degraded
     if health.refusal:
         return DiagnosticStatus.ERROR, health.refusal
     if health.state == 'configuring':
@@ -104,6 +110,7 @@ def diagnostics_message(stamp: Time, name: str, health: Health) -> DiagnosticArr
         'lifecycle state': health.state,
         'model': health.model,
         'runtime': health.runtime,
+        'GPU memory': _gibibytes(health.gpu_memory),
         'tracking': health.tracking or 'off',
         'images per second': f'{stream.rate_in:.1f}',
         'results per second': f'{stream.rate_out:.1f}',
@@ -140,3 +147,10 @@ def _durations(title: str, percentiles: Percentiles | None) -> dict[str, str]:
 
 def _milliseconds(seconds: float | None) -> str:
     return 'unknown' if seconds is None else f'{seconds * 1e3:.1f} ms'
+
+
+def _gibibytes(memory: tuple[int, int] | None) -> str:
+    if memory is None:
+        return 'no GPU in use'
+    used, total = (number / 2**30 for number in memory)
+    return f'{used:.2f} of {total:.2f} GiB in use'

@@ -26,7 +26,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
 from rclpy.task import Future
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -260,6 +259,8 @@ class PoseNode(LifecycleNode):
             failure=self._failures.latest(now, recently),
             last_problem=self._failures.latest(now) or self._problems.latest(now),
             stages=self._stages,
+            degraded=estimator.degraded if estimator else '',
+            gpu_memory=_gpu_memory(estimator),
             tracking=estimator.tracking if estimator and self._state == 'active' else '',
         )
         stamp = self.get_clock().now().to_msg()
@@ -350,10 +351,9 @@ class PoseNode(LifecycleNode):
 
     def _count(self, frame: Frame, *, found: bool) -> None:
         latency = None
-        if stamp_of(frame.image) is not None:
-            clock = self.get_clock()
-            stamp = Time.from_msg(frame.image.header.stamp, clock_type=clock.clock_type)
-            latency = (clock.now() - stamp).nanoseconds * 1e-9
+        if (stamp := stamp_of(frame.image)) is not None:
+            # Not by rclpy's Time, which refuses the negative stamps that a message may have.
+            latency = self.get_clock().now().nanoseconds * 1e-9 - stamp
         self._stream.published(time.monotonic(), frame.arrival, latency, found=found)
 
     def _warn_now(self, kind: str, text: str) -> None:
@@ -374,6 +374,14 @@ def _is_found(estimate: SkeletonEstimate, parameters: NodeParameters) -> bool:
     if not np.isfinite(estimate.positions).all():
         return False
     return float(np.mean(estimate.confidences)) >= parameters.min_confidence
+
+
+def _gpu_memory(estimator: Estimator | None) -> tuple[int, int] | None:
+    """Return bytes in use and in all on the GPU; a GPU that failed does not tell."""
+    try:
+        return estimator.gpu_memory if estimator else None
+    except RuntimeError:
+        return None
 
 
 def _answer_wrong_transitions(node: LifecycleNode) -> None:

@@ -14,7 +14,11 @@ from v2v_pose_ros.filters import OneEuroFilter, OneEuroOptions
 from v2v_pose_ros.ros.parameters import NodeParameters
 
 if TYPE_CHECKING:
-    from v2v_pose_ros.estimator import Estimate, SkeletonEstimate
+    from v2v_pose_ros.estimator import Estimate, PoseEstimator, SkeletonEstimate
+
+
+_GPU_CHANCES = 3
+"""A GPU that fails so many times in a row is left alone."""
 
 
 class Result(Protocol):
@@ -33,6 +37,14 @@ class Estimator(Protocol):
     @property
     def tracking(self) -> str:
         """What is known of the subject (tracking.TrackingState); empty if none is followed."""
+
+    @property
+    def degraded(self) -> str:
+        """Why it runs otherwise than it should, empty if it does not."""
+
+    @property
+    def gpu_memory(self) -> tuple[int, int] | None:
+        """Bytes in use and in all on the GPU, None where the network runs on none."""
 
     def warm_up(self) -> None:
         """Run once, so that the first image is as fast as the others."""
@@ -73,26 +85,47 @@ class Pipeline:
         from v2v_pose_ros.estimator import PoseEstimator
         from v2v_pose_ros.tracking import Tracker
 
-        self._estimator = PoseEstimator.load(
-            parameters.models,
-            device=parameters.device,
-            runtime=parameters.runtime,
-            depth_range=parameters.depth_range,
-            handedness=parameters.handedness,
-            passes=parameters.passes,
-            cube_size=parameters.cube_size or None,
-            min_confidence=0.0,  # the node decides, live
-        )
+        self._load = PoseEstimator.load
+        self._estimator = self._make(parameters, parameters.device, parameters.runtime)
+        self._gpu_failures = 0
+        self.degraded = ''
         self._tracker = Tracker(self._estimator)
         self._filter = OneEuroFilter()
         self._filtered = 0
         self._applied = parameters
         self._configure(parameters)
         self.model_names = self._estimator.model_names
-        self.runtime_name = self._estimator.runtime_name
         if self.runtime_name.startswith('openvino'):
             # What is left to torch is small; a second thread would only wait for the first.
             torch.set_num_threads(1)
+
+    def _make(self, parameters: NodeParameters, device: str, runtime: str) -> PoseEstimator:
+        return self._load(
+            parameters.models,
+            device=device,
+            runtime=runtime,
+            depth_range=parameters.depth_range,
+            handedness=parameters.handedness,
+            passes=parameters.passes,
+            cube_size=parameters.cube_size or None,
+            min_confidence=0.0,  # the node decides, live
+        )
+
+    @property
+    def runtime_name(self) -> str:
+        """What runs the network, on what and in which precision."""
+        return self._estimator.runtime_name
+
+    @property
+    def gpu_memory(self) -> tuple[int, int] | None:
+        """Bytes in use and in all on the GPU, None where the network runs on none."""
+        import torch
+
+        for device in self._estimator.devices:
+            if device.type == 'cuda':
+                free, total = torch.cuda.mem_get_info(device)
+                return total - free, total
+        return None
 
     @property
     def tracking(self) -> str:
@@ -118,13 +151,34 @@ class Pipeline:
     ) -> Estimate:
         """Return the skeletons in a depth image."""
         self._apply(parameters)
-        if parameters.tracking:
-            estimate = self._tracker(depth, camera, stamp, reference)
-        else:
-            estimate = self._estimator(depth, camera, reference)
+        try:
+            if parameters.tracking:
+                estimate = self._tracker(depth, camera, stamp, reference)
+            else:
+                estimate = self._estimator(depth, camera, reference)
+        except RuntimeError as error:  # running out of memory is one, like every error of CUDA
+            self._recover(error)
+            raise
+        self._gpu_failures = 0
         if parameters.filter and estimate.skeletons:
             estimate = self._steady(estimate, stamp)
         return estimate
+
+    def _recover(self, error: RuntimeError) -> None:
+        """Leave a GPU that failed several times in a row, for good: the CPU does its work."""
+        if all(device.type != 'cuda' for device in self._estimator.devices):
+            return
+        self._gpu_failures += 1
+        if self._gpu_failures < _GPU_CHANCES:
+            return
+        self._estimator = self._make(self._applied, 'cpu', 'auto')
+        self._estimator.warm_up()
+        self._tracker.estimator = self._estimator
+        self.reset()
+        self.degraded = (
+            f'the GPU failed {self._gpu_failures} times in a row ({error}), so the network runs '
+            'on the CPU: configure or start the node again to use the GPU'
+        )
 
     def _apply(self, parameters: NodeParameters) -> None:
         """Take over what has changed since the image before."""

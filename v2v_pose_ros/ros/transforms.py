@@ -43,6 +43,10 @@ class Transforms:
         target, source = target.lstrip('/'), source.lstrip('/')
         if target == source:
             return RigidTransform.identity()
+        if stamp.sec < 0:
+            raise TransformUnavailable(
+                f'no transform from {source!r} to {target!r} at the negative stamp {stamp.sec} s'
+            )
         worked = (target, source) in self._worked
         deadline = time.monotonic() + (_PATIENCE if worked else 0.0)
         while True:
@@ -59,7 +63,10 @@ class Transforms:
             time.sleep(_POLLING_PERIOD)
         self._worked.add((target, source))
         rotation, translation = found.transform.rotation, found.transform.translation
-        return RigidTransform(
-            Rotation.from_quat([rotation.x, rotation.y, rotation.z, rotation.w]).as_matrix(),
-            np.array([translation.x, translation.y, translation.z]),
-        )
+        place = np.array([translation.x, translation.y, translation.z])
+        if not np.isfinite(place).all():
+            raise TransformUnavailable(
+                f'the transform from {source!r} to {target!r} is not finite'
+            )
+        turn = Rotation.from_quat([rotation.x, rotation.y, rotation.z, rotation.w])
+        return RigidTransform(turn.as_matrix(), place)

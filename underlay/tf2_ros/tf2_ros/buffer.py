@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from threading import RLock
 import time as wall_clock
 
+from builtin_interfaces.msg import Time as Stamp
 from geometry_msgs.msg import TransformStamped
 import numpy as np
 from rclpy.duration import Duration
-from rclpy.time import Time
+from rclpy.logging import get_logger
 
 from .exceptions import (
     ConnectivityException,
@@ -45,8 +46,14 @@ class Buffer:
         self._lock = RLock()
 
     def set_transform(self, transform, authority):
-        """Store a ``TransformStamped``; one older than what is kept is dropped."""
+        """Store a ``TransformStamped``.
+
+        One older than what is kept is dropped, and so is, with an error in the log, one that is
+        none: without frames, with NaN, or with a quaternion that is not normalized.
+        """
         child, edge = _edge_of(transform)
+        if edge is None:
+            return
         with self._lock:
             self._static.pop(child, None)
             history = self._histories.setdefault(child, [])
@@ -64,6 +71,8 @@ class Buffer:
     def set_transform_static(self, transform, authority):
         """Store a ``TransformStamped`` that holds at all times."""
         child, edge = _edge_of(transform)
+        if edge is None:
+            return
         with self._lock:
             self._histories.pop(child, None)
             self._static[child] = edge
@@ -119,7 +128,7 @@ class Buffer:
                 time = self._latest_common_time(target, source)
             up, down = self._branches(target, source, time)
             result = TransformStamped()
-            result.header.stamp = Time(nanoseconds=time).to_msg()
+            result.header.stamp = _stamp(time)
             result.header.frame_id = target
             result.child_frame_id = source
             translation, rotation = _compose(*_invert(*_chain(down)), *_chain(up))
@@ -206,31 +215,41 @@ class Buffer:
 
 
 def _nanoseconds(time):
-    return time.nanoseconds if hasattr(time, 'nanoseconds') else Time.from_msg(time).nanoseconds
+    return time.nanoseconds if hasattr(time, 'nanoseconds') else _since_epoch(time)
+
+
+def _since_epoch(stamp):
+    """Return nanoseconds; a message may hold negative ones, which ``rclpy.time.Time`` refuses."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def _stamp(nanoseconds):
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return Stamp(sec=seconds, nanosec=rest)
 
 
 def _edge_of(transform):
-    """Check a ``TransformStamped``; return its child frame and its edge."""
+    """Return the child frame and the edge of a ``TransformStamped``; None as edge if it is bad."""
     child = transform.child_frame_id.removeprefix('/')
     parent = transform.header.frame_id.removeprefix('/')
     translation = transform.transform.translation
     rotation = transform.transform.rotation
     position = np.array([translation.x, translation.y, translation.z])
     quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w])
+    problem = None
     if not child or not parent or child == parent:
-        raise InvalidArgumentException(
-            f'Ignoring transform from "{parent}" to "{child}": these must be two frame names'
+        problem = f'its frames are "{parent}" and "{child}"'
+    elif np.any(np.isnan([*position, *quaternion])):
+        problem = 'of a nan value in the transform'
+    elif not abs(np.dot(quaternion, quaternion) - 1.0) <= 1e-2:
+        problem = 'of an invalid quaternion in the transform'
+    if problem:
+        get_logger('tf2').error(
+            f'Ignoring transform for child_frame_id "{child}" because {problem}'
         )
-    if not np.all(np.isfinite([*position, *quaternion])):
-        raise InvalidArgumentException(f'Ignoring transform of "{child}" because it is not finite')
-    if abs(np.dot(quaternion, quaternion) - 1.0) > 1e-2:
-        raise InvalidArgumentException(
-            f'Ignoring transform of "{child}" because its quaternion is not normalized'
-        )
+        return child, None
     quaternion /= np.linalg.norm(quaternion)
-    return child, _Edge(
-        parent, Time.from_msg(transform.header.stamp).nanoseconds, position, quaternion
-    )
+    return child, _Edge(parent, _since_epoch(transform.header.stamp), position, quaternion)
 
 
 def _interpolate(before, after, time):

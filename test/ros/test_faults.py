@@ -1,0 +1,357 @@
+"""What can go wrong around the node, with real processes over DDS: it lives, and recovers.
+
+`make faults` runs the long form of these tests.
+"""
+
+from array import array
+import os
+from pathlib import Path
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray
+import numpy as np
+import pytest
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from ros_bench import camera_info, depth_image, HEIGHT, wait_until, WIDTH
+from sensor_msgs.msg import CameraInfo, Image
+
+from v2v_pose_ros.msg import SkeletonArray
+
+FAKE_NODE = Path(__file__).resolve().parents[1] / 'fake_estimator.py'
+CAMERA = FAKE_NODE.with_name('camera_process.py')
+LONG = bool(os.environ.get('V2V_POSE_FAULTS'))
+PATIENCE = 60.0
+
+
+class Rig:
+    """A pose node in a process of its own, a camera here, and what the node says."""
+
+    def __init__(self, context, folder: Path) -> None:
+        self.context, self.folder = context, folder
+        self.node = Node('rig', context=context)
+        self.images = self.node.create_publisher(Image, 'depth/image_rect', 1)
+        self.infos = self.node.create_publisher(CameraInfo, 'depth/camera_info', 1)
+        self.skeletons: list[SkeletonArray] = []
+        self.health: list[DiagnosticArray] = []
+        self.node.create_subscription(
+            SkeletonArray, '/v2v_pose/skeletons', self.skeletons.append, 10
+        )
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self.health.append, 10)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+        self.processes: list[subprocess.Popen] = []
+
+    def start(self, *arguments: str, script: Path = FAKE_NODE, **environment: str):
+        """Start a process; its output goes to a file, which never blocks."""
+        log = self.folder / f'{len(self.processes)}.log'
+        with log.open('wb') as output:
+            process = subprocess.Popen(
+                [sys.executable, str(script), *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+            )
+        self.processes.append(process)
+        return process
+
+    def start_node(self, *parameters: str, **environment: str):
+        """Start a pose node and wait until it has found the camera."""
+        arguments = [part for each in parameters for part in ('-p', each)]
+        arguments = ['--ros-args', '-p', 'diagnostics_period:=0.2', *arguments]
+        process = self.start(*arguments, **environment)
+        wait_until(lambda: self.images.get_subscription_count() > 0, 'the image subscription')
+        wait_until(lambda: self.infos.get_subscription_count() > 0, 'the info subscription')
+        return process
+
+    def show(self, image: Image | None = None, info: CameraInfo | None = None) -> None:
+        self.infos.publish(info or camera_info())
+        self.images.publish(image or depth_image())
+
+    def sees(self) -> bool:
+        """Tell whether a good image gives a skeleton, now that the past is over."""
+        deadline = time.monotonic() + PATIENCE
+        start = len(self.skeletons)
+        while time.monotonic() < deadline:
+            self.show()
+            time.sleep(0.05)
+            if any(message.skeletons for message in self.skeletons[start:]):
+                return True
+        return False
+
+    def told(self, words: str) -> bool:
+        return any(words in each.message for array_ in self.health for each in array_.status)
+
+    def output(self, number: int = 0) -> str:
+        return (self.folder / f'{number}.log').read_text(errors='replace')
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        self._executor.shutdown()
+        self._thread.join(10)
+        self.node.destroy_node()
+
+
+@pytest.fixture
+def rig(context, tmp_path):
+    rig = Rig(context, tmp_path)
+    yield rig
+    rig.close()
+
+
+def ends_well(rig, process):
+    """End a node and tell whether it had lived well until then."""
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0
+    return True
+
+
+def fuzzed_image(r: random.Random) -> Image:
+    """Return an image with anything in it that the message's types allow."""
+    image = depth_image()
+    for _ in range(r.randint(1, 4)):
+        name = r.choice(['size', 'encoding', 'step', 'data', 'stamp', 'frame', 'endian', 'noise'])
+        if name == 'size':
+            sizes = [0, 1, WIDTH, 2**16, 2**32 - 1]
+            image.width, image.height = r.choice(sizes), r.choice([*sizes, HEIGHT])
+        elif name == 'encoding':
+            image.encoding = r.choice(['16UC1', '32FC1', 'mono16', 'rgb8', '', '16UC1 ', '\u2603'])
+        elif name == 'step':
+            image.step = r.choice([0, 1, 2 * WIDTH, 2 * WIDTH + 1, 2**31, 2**32 - 1])
+        elif name == 'data':
+            image.data = array('B', r.randbytes(r.choice([0, 1, 2 * WIDTH * HEIGHT, 9999])))
+        elif name == 'stamp':
+            image.header.stamp.sec = r.choice([0, -1, -(2**31), 2**31 - 1, 1700000000])
+            image.header.stamp.nanosec = r.choice([0, 999999999, 2**32 - 1])
+        elif name == 'frame':
+            image.header.frame_id = r.choice(['', '/', 'a b', 'hand/wrist', 'x' * 5000, '\u2603'])
+        elif name == 'endian':
+            image.is_bigendian = r.choice([0, 1, 255])
+        elif name == 'noise':
+            special = [np.nan, np.inf, -np.inf, -1.0, 1e-40, 1e38, 0.5]
+            depth = np.array(r.choices(special, k=WIDTH * HEIGHT), '<f4')
+            image.encoding, image.step = '32FC1', 4 * WIDTH
+            image.data = array('B', depth.tobytes())
+    return image
+
+
+def fuzzed_info(r: random.Random) -> CameraInfo:
+    """Return a calibration with anything in it that the message's types allow."""
+    info = camera_info()
+    numbers = [0.0, -1.0, np.nan, np.inf, -np.inf, 1e308, 1e-308, 60.0]
+    for _ in range(r.randint(0, 3)):
+        name = r.choice(['size', 'k', 'p', 'd', 'model', 'binning', 'roi'])
+        if name == 'size':
+            info.width, info.height = r.choice([0, WIDTH, 2**32 - 1]), r.choice([0, HEIGHT, 1])
+        elif name in ('k', 'p'):
+            setattr(info, name, r.choices(numbers, k=9 if name == 'k' else 12))
+        elif name == 'd':
+            info.d = r.choices(numbers, k=r.choice([0, 1, 4, 5, 8, 12, 14, 100]))
+        elif name == 'model':
+            models = [
+                '',
+                'plumb_bob',
+                'rational_polynomial',
+                'equidistant',
+                'thin_prism',
+                '\u2603',
+            ]
+            info.distortion_model = r.choice(models)
+        elif name == 'binning':
+            info.binning_x, info.binning_y = r.choice([0, 1, 2, 2**32 - 1]), r.choice([0, 3])
+        elif name == 'roi':
+            info.roi.x_offset, info.roi.width = (
+                r.choice([0, 5, 2**32 - 1]),
+                r.choice([0, 9, 2**31]),
+            )
+    return info
+
+
+@pytest.mark.parametrize('seed', range(5 if LONG else 1))
+def test_fuzzed_images_and_calibrations(rig, seed):
+    process = rig.start_node()
+    r = random.Random(seed)
+    for _ in range(2000 if LONG else 400):
+        rig.show(fuzzed_image(r), fuzzed_info(r))
+        time.sleep(0.002)
+    assert rig.sees()
+    assert ends_well(rig, process)
+    assert 'Traceback' not in rig.output()
+    assert 'in the estimator' not in rig.output()
+
+
+def test_the_camera_is_killed_and_comes_back(rig):
+    process = rig.start_node()
+    for number in (1, 2):
+        camera = rig.start(script=CAMERA)
+        count = len(rig.skeletons)
+        wait_until(lambda c=count: len(rig.skeletons) > c + 5, 'skeletons')
+        camera.kill()
+        camera.wait()
+        rig.health.clear()
+        wait_until(lambda: rig.told('no image on'), f'the news of silence {number}')
+    assert ends_well(rig, process)
+
+
+def test_another_camera_on_the_same_topic(rig):
+    process = rig.start_node()
+    cameras = [rig.start('--offset', offset, script=CAMERA) for offset in ('0', '-5')]
+    wait_until(lambda: len(rig.skeletons) > 20, 'skeletons')
+    wait_until(lambda: rig.told('ran backwards'), 'a word about the stamps')
+    for camera in cameras:
+        camera.kill()
+    assert ends_well(rig, process)
+
+
+def test_frames_burst_after_a_stall(rig):
+    """A node that was stopped for a while goes on with the newest image, not with the oldest."""
+    process = rig.start_node()
+    rig.start('--rate', '60', script=CAMERA)
+    wait_until(lambda: len(rig.skeletons) > 5, 'skeletons')
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(5.0 if LONG else 2.0)
+    resumed = time.time()
+    process.send_signal(signal.SIGCONT)
+
+    def current():
+        stamp = rig.skeletons[-1].header.stamp
+        return stamp.sec + stamp.nanosec * 1e-9 > resumed
+
+    wait_until(current, 'skeletons of the present')
+    # The middleware keeps five images at most, and of those the newest is taken.
+    stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in rig.skeletons]
+    late = [stamp for stamp in stamps if resumed - 1.5 < stamp < resumed - 0.5]
+    assert not late
+    assert ends_well(rig, process)
+
+
+def test_a_storm_of_parameters(rig):
+    process = rig.start_node()
+    clients = [
+        rig.node.create_client(SetParameters, '/v2v_pose/set_parameters'),
+        rig.node.create_client(SetParametersAtomically, '/v2v_pose/set_parameters_atomically'),
+    ]
+    assert all(client.wait_for_service(PATIENCE) for client in clients)
+    r = random.Random(0)
+    names = ['min_depth', 'max_depth', 'cube_size', 'passes', 'filter', 'model', 'publish_tf']
+    names += ['workspace_min_z', 'no_such_thing', 'use_sim_time', '']
+    values = [
+        ParameterValue(type=0),
+        ParameterValue(type=1, bool_value=False),
+        ParameterValue(type=2, integer_value=-(2**63)),
+        ParameterValue(type=3, double_value=float('nan')),
+        ParameterValue(type=3, double_value=0.3),
+        ParameterValue(type=3, double_value=float('inf')),
+        ParameterValue(type=4, string_value='\u2603' * 500),
+        ParameterValue(type=8, double_array_value=[1.0]),
+        ParameterValue(type=255),
+    ]
+    answers = []
+    for number in range(2000 if LONG else 200):
+        changes = [
+            ParameterMessage(name=r.choice(names), value=r.choice(values))
+            for _ in range(r.randint(1, 4))
+        ]
+        client = clients[number % 2]
+        client.call_async(client.srv_type.Request(parameters=changes))
+        rig.show()
+        time.sleep(0.002)
+    good = [ParameterMessage(name='min_depth', value=ParameterValue(type=3, double_value=0.15))]
+    good.append(ParameterMessage(name='max_depth', value=ParameterValue(type=3, double_value=1.5)))
+    zero = ParameterValue(type=3, double_value=-100.0)
+    good.append(ParameterMessage(name='workspace_min_z', value=zero))
+    future = clients[1].call_async(SetParametersAtomically.Request(parameters=good))
+    future.add_done_callback(lambda f: answers.append(f.result()))
+    wait_until(lambda: bool(answers), 'the answer')
+    assert answers[0].result.successful
+    assert rig.sees()
+    assert ends_well(rig, process)
+
+
+def test_a_subscriber_that_never_reads(rig):
+    process = rig.start_node()
+    idle = Node('idle', context=rig.context)  # served by no executor
+    idle.create_subscription(SkeletonArray, '/v2v_pose/skeletons', lambda _: None, 1)
+    wait_until(lambda: idle.count_publishers('/v2v_pose/skeletons') > 0, 'the publisher')
+    for _ in range(300):
+        rig.show()
+        time.sleep(0.002)
+    assert rig.sees()
+    assert ends_well(rig, process)
+    idle.destroy_node()
+
+
+def test_two_nodes_with_one_name(rig):
+    first = rig.start_node()
+    second = rig.start('--ros-args', '-p', 'diagnostics_period:=0.2')
+    wait_until(lambda: rig.images.get_subscription_count() > 1, 'the second node')
+    assert rig.sees()
+    assert ends_well(rig, second)
+    assert rig.sees()
+    assert ends_well(rig, first)
+
+
+def test_simulated_time_that_nobody_publishes(rig):
+    process = rig.start_node('use_sim_time:=true')
+    assert rig.sees()
+    rig.health.clear()
+    wait_until(lambda: bool(rig.health), 'diagnostics')
+    assert ends_well(rig, process)
+
+
+def test_calibration_that_comes_late_and_changes(rig):
+    process = rig.start_node()
+    end = time.monotonic() + 2.0
+    while time.monotonic() < end:
+        rig.images.publish(depth_image())
+        time.sleep(0.03)
+    assert rig.told('no camera_info')
+    assert rig.sees()
+    rig.show(info=camera_info(f=30.0))
+    assert rig.sees()
+    assert ends_well(rig, process)
+
+
+def test_large_images_much_faster_than_the_network(rig):
+    """The age of what is published stays that of one image in work and one that waits."""
+    busy = 0.1
+    process = rig.start_node(FAKE_BUSY=str(busy))
+    rig.start('--rate', '90', '--size', '848x480', script=CAMERA)
+    wait_until(lambda: len(rig.skeletons) > 20, 'skeletons')
+    spent = sorted(
+        each.latency.sec + each.latency.nanosec * 1e-9
+        for message in rig.skeletons
+        for each in message.skeletons
+    )
+    assert spent[len(spent) // 2] < 2 * busy + 2 / 90
+
+    def dropped():
+        values = {v.key: v.value for each in rig.health for v in each.status[0].values}
+        return int(values.get('images dropped for newer ones', 0)) > 0
+
+    wait_until(dropped, 'the count of dropped images')
+    assert ends_well(rig, process)
+
+
+def test_best_effort_camera(rig):
+    process = rig.start_node()
+    rig.images = rig.node.create_publisher(Image, 'depth/image_rect', qos_profile_sensor_data)
+    wait_until(lambda: rig.images.get_subscription_count() > 0, 'the image subscription')
+    assert rig.sees()
+    assert ends_well(rig, process)
