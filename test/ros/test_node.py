@@ -162,6 +162,27 @@ def test_impossible_change_is_refused_with_its_reason(bench, name, value, reason
     assert node.get_parameter(name).value == before
 
 
+@pytest.mark.parametrize(
+    ('other', 'reason'),
+    [
+        (Parameter('model', value='other'), 'read-only'),
+        (Parameter('use_sim_time', value='x'), 'type'),
+        (Parameter('cube_size', value=0.01), 'cube_size'),
+        (Parameter('max_depth'), 'Static'),  # no value: an attempt to undeclare it
+    ],
+)
+def test_a_change_with_one_impossible_part_changes_nothing(bench, other, reason):
+    estimator = FakeEstimator()
+    node = bench.start(lambda _: estimator, ('skeletons',))
+    result = node.set_parameters_atomically([Parameter('min_depth', value=0.3), other])
+    assert not result.successful
+    assert reason in result.reason
+    assert node.get_parameter('min_depth').value == 0.15
+    image = bench.show(depth_image(), camera_info())
+    bench.receive_for('skeletons', image)
+    assert estimator.parameters.min_depth == 0.15
+
+
 def test_impossible_parameter_makes_no_node(context):
     with pytest.raises(ParameterError, match='qos_profile'):
         PoseNode(

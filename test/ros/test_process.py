@@ -148,3 +148,12 @@ def test_missing_model_file_is_named(ros_domain_id):
     assert status == 1
     assert output.count('\n') == 1
     assert '/nowhere/hand.safetensors' in output
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(ros_domain_id):
+    process = start(command=('-m', 'v2v_pose_ros.ros.node'), XDG_CACHE_HOME='/dev/null/cache')
+    wait_for_line(process, 'ready')
+    process.send_signal(signal.SIGINT)
+    status, output = finish(process)
+    assert status == 0
+    assert 'Traceback' not in output
