@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from test_estimator import blob, CAMERA, Centroid, estimator
 
-from v2v_pose_ros.estimator import bounding_box_middle, Estimate, SkeletonEstimate
+from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.estimator import (
+    bounding_box_middle,
+    Estimate,
+    PoseEstimator,
+    SkeletonEstimate,
+)
 from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.synthesis.camera_scene import HandCameraScene
 from v2v_pose_ros.tracking import Tracker, TrackerOptions
 
 PERIOD = 1 / 30
@@ -183,3 +190,21 @@ def test_a_reference_point_is_where_a_new_subject_is_looked_for():
     # A point elsewhere lets it go.
     assert not stream.show(0.8, reference=np.array([0.6, 0.0, 0.5], np.float32))
     assert stream.eyes.asked[2:] == [(0.6, 0.0, 0.5)]
+
+
+def test_the_shipped_hand_is_published_within_200_ms_of_its_return_at_15_hz():
+    camera, rate, stay = Camera(320, 240, 238.0, 238.0, 159.5, 119.5), 15, 9
+    scene = HandCameraScene(camera, seed=0)
+    tracker = Tracker(PoseEstimator.load('hand_lite'))
+
+    def show(number, present):
+        depth, joints = scene.frame(number / rate)[:2]
+        if not present:
+            near = abs(depth - joints[:, 2].mean()) < 0.25
+            depth = np.where(near, 0, depth).astype(np.float32)
+        return bool(tracker(depth, camera, 1000 + number / rate).skeletons)
+
+    for first in range(0, 4 * stay, 2 * stay):
+        # 0.2 s at 15 Hz are three frames.
+        assert any([show(first + number, True) for number in range(stay)][:3])
+        assert not any(show(first + stay + number, False) for number in range(stay))
