@@ -196,5 +196,6 @@ def test_asking_for_the_onnx_runtime_where_it_is_missing_is_a_clear_error(tmp_pa
     model = make_model(tmp_path / 'small.safetensors')
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     monkeypatch.setattr('v2v_pose_ros.runtimes.find_spec', lambda name: None)
-    with pytest.raises(RuntimeUnavailableError, match=r'onnx lacks onnx and onnxruntime: pip install'):
+    lacking = 'onnx lacks onnx and onnxruntime: pip install'
+    with pytest.raises(RuntimeUnavailableError, match=lacking):
         make_runtime(model, 'onnx', 'cpu')
