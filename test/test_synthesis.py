@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 import json
+import math
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from v2v_pose_ros.skeletons import FINGERS, HAND
 from v2v_pose_ros.synthesis.camera_scene import sr305
+from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.export import CAMERA, write_frames
 from v2v_pose_ros.synthesis.hand import ANGLES, HandModel, HandShape
 from v2v_pose_ros.synthesis.hand_benchmark import PARTS
@@ -239,6 +241,25 @@ def test_things_beside_the_hand_hardly_hide_it():
     bare = HandScenes(seed=6, options=replace(BARE, gestures=('cylinder',))).sample(24).depth
     free = (seen == bare[torch.arange(24)[:, None], v, u]).all(1)
     assert free.float().mean() > 0.9
+
+
+def test_rotations_are_spread_evenly():
+    """Every image of every axis points everywhere: evenly, mean square 1/3 along each axis."""
+    turns = Draws(torch.Generator().manual_seed(0)).rotations(20_000)
+    eye = torch.eye(3)
+    torch.testing.assert_close(turns @ turns.mT, eye.expand(20_000, 3, 3), atol=1e-5, rtol=0)
+    assert (torch.linalg.det(turns) > 0).all()
+    assert turns.mean(0).abs().max() < 0.02
+    torch.testing.assert_close(
+        turns.square().mean(0), torch.full((3, 3), 1 / 3), atol=0.01, rtol=0
+    )
+    # The cosine of a direction spread evenly over the sphere is uniform (Archimedes).
+    deciles = torch.linspace(-0.8, 0.8, 9)
+    below = (turns[..., None] < deciles).float().mean(0)
+    torch.testing.assert_close(below, ((deciles + 1) / 2).expand(3, 3, 9), atol=0.02, rtol=0)
+    # The angle of a turn has the density (1 - cos a) / pi (Haar measure).
+    angle = torch.arccos(((turns.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1))
+    assert (angle < math.pi / 2).float().mean() == pytest.approx(0.5 - 1 / math.pi, abs=0.02)
 
 
 @pytest.mark.parametrize('size', [(640, 480), (320, 240)])

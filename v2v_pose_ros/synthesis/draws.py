@@ -36,6 +36,16 @@ class Draws:
         return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-6)
 
     def rotations(self, batch: int) -> Tensor:
-        """Return rotations [B, 3, 3] spread evenly (QR of normal matrices)."""
-        turn = torch.linalg.qr(self.normal(batch, 3, 3))[0]
-        return turn * torch.linalg.det(turn).sign()[:, None, None]
+        """Return rotations [B, 3, 3] spread evenly.
+
+        By unit quaternions (Shoemake, Graphics Gems III, 1992); the Q of a QR decomposition has
+        signs of its own and leaves half of the rotations out.
+        """
+        q = self.normal(batch, 4)
+        w, x, y, z = (q / q.norm(dim=1, keepdim=True).clamp(min=1e-6)).unbind(1)
+        rows = [
+            torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], 1),
+            torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], 1),
+            torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], 1),
+        ]
+        return torch.stack(rows, 1)
