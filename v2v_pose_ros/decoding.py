@@ -27,6 +27,10 @@ NOISE_FLOOR = 0.05
 VARIANCE_FLOOR = 0.05
 """Squared cells: the least variance ever reported."""
 
+_FEW = 16  # cells above the noise floor are listed up to this part of all
+
+_STILL = 1e-5  # cells
+
 _WIDTH = 2 * WINDOW + 1
 _STEPS = np.arange(_WIDTH, dtype=np.float32)
 
@@ -66,8 +70,9 @@ class _Scan:
         place: the highest cell.
         highest: its value.
         total: sum of exp(x - highest) where that is what likelihoods are made of.
-        cells: those above the noise floor.
+        cells: those above the noise floor, where they are few.
         weights: their likelihoods up to a factor.
+        sums: the sums that `_covariances` makes of them, where they are many.
     """
 
     place: int
@@ -75,6 +80,7 @@ class _Scan:
     total: float
     cells: NDArray[np.intp]
     weights: Array
+    sums: NDArray[np.float64] | None = None
 
 
 def _scan(volume: Array, logits: bool) -> _Scan:
@@ -86,8 +92,27 @@ def _scan(volume: Array, logits: bool) -> _Scan:
         volume = np.subtract(volume, volume[place])
         np.exp(volume, out=volume)
         total, floor = float(volume.sum()), NOISE_FLOOR
-    cells = np.flatnonzero(volume >= np.float32(floor))
+    above = volume >= np.float32(floor)
+    if np.count_nonzero(above) > len(volume) // _FEW:
+        none = np.zeros(0, np.intp)
+        return _Scan(place, highest, total, none, volume[none], _dense_sums(volume * above))
+    cells = np.flatnonzero(above)
     return _Scan(place, highest, total, cells, volume[cells])
+
+
+def _dense_sums(volume: Array) -> NDArray[np.float64]:
+    """Return the sums [10] of a volume [H^3] by way of its three projections."""
+    size = round(len(volume) ** (1 / 3))
+    cube = volume.reshape(size, size, size)
+    axis = np.arange(size)
+    along_z, along_y, along_x = (cube.sum(axis=index, dtype=np.float64) for index in range(3))
+    z, y, x = along_x.sum(axis=1), along_z.sum(axis=1), along_z.sum(axis=0)
+    first = [x @ axis, y @ axis, z @ axis]
+    mixed = [axis @ projection @ axis for projection in (along_z, along_y, along_x)]
+    squares = [x @ axis**2, y @ axis**2, z @ axis**2]
+    return np.array(
+        [x.sum(), *first, squares[0], mixed[0], mixed[1], squares[1], mixed[2], squares[2]]
+    )
 
 
 def _windows(heatmaps: Array, low: NDArray[np.intp]) -> Array:
@@ -111,7 +136,9 @@ def _fit_offset(window: Array, sigma: float) -> Array:
         first = weight @ _STEPS
         variance = weight @ _STEPS**2 - first**2
         slope = (variance * np.float32(1 / sigma**2)).clip(0.05)
-        centre = (centre + (mean - first) / slope).clip(-1, _WIDTH)
+        before, centre = centre, (centre + (mean - first) / slope).clip(-1, _WIDTH)
+        if np.abs(centre - before).max() < _STILL:
+            break
     return centre.clip(-0.5, _WIDTH - 0.5)
 
 
@@ -137,6 +164,9 @@ def _covariances(scans: list[_Scan], size: int) -> NDArray[np.float64]:
     sums = np.zeros((10, len(scans)))
     if len(cell):  # a volume without positive values has none
         sums[:, counts > 0] = np.add.reduceat(values, (np.cumsum(counts) - counts)[counts > 0], 1)
+    for index, scan in enumerate(scans):
+        if scan.sums is not None:
+            sums[:, index] = scan.sums
     mean = sums[1:] / sums[0].clip(1e-12)
     second = mean[[3, 4, 5, 4, 6, 7, 5, 7, 8]].T.reshape(-1, 3, 3)
     first = mean[:3].T

@@ -112,7 +112,11 @@ def _make_torch(model: Model, device: torch.device) -> Runtime:
         # Nothing is compiled, but what the check found is kept.
         settings = {'torch': torch.__version__, 'device': str(device)}
         precision = str(runtime.precision).removeprefix('torch.')
-        make_checked(model, runtime.name, precision, settings, bytes, lambda _: runtime)
+        try:
+            make_checked(model, runtime.name, precision, settings, bytes, lambda _: runtime)
+        except RuntimeMismatchError as error:
+            _LOG.warning('%s; float32 is used instead', error)
+            return TorchRuntime(model.network, device, torch.float32)
     return runtime
 
 

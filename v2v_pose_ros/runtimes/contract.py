@@ -29,7 +29,9 @@ Network = Callable[[Tensor], Tensor]
 
 _VOXELS = 4 * 64**3  # of all figures compared: a large network takes its time in float32
 
-_DECIDED = 0.25  # a joint counts when no other place has a peak within this share of the highest
+_TIED = 0.1  # share of a peak's height by which another place must be lower to be no rival
+
+_NOISE = 4  # standard deviations of the difference that make no peak
 
 
 class RuntimeMismatchError(ValueError):
@@ -64,7 +66,7 @@ class Check:
 
     Attributes:
         joints_mm: how far the joint that differs most is from where torch has it: the median of
-            the figures, millimetres; 0 where torch is sure of none.
+            the figures, millimetres; 0 where no joint counts.
         heatmaps: root mean square of the output's difference, as a share of the output's own.
         compared: joints that counted.
     """
@@ -177,7 +179,7 @@ def check(model: Model, run: Network, precision: str, name: str) -> Check:
 
 def compare_outputs(codec: VoxelCodec, outputs: list[tuple[Tensor, Tensor]]) -> Check:
     """Compare outputs [1, J, H, H, H], pair by pair: the reference first."""
-    moved, decided = [], []
+    moved, telling = [], []
     difference = size = 0.0
     origin = torch.zeros(1, 3)
     for expected, found in outputs:
@@ -185,10 +187,10 @@ def compare_outputs(codec: VoxelCodec, outputs: list[tuple[Tensor, Tensor]]) -> 
             return Check(math.inf, math.inf, expected.shape[1])
         wanted, given = codec.decode(expected, origin), codec.decode(found, origin)
         moved.append((given.positions - wanted.positions)[0].norm(dim=-1))
-        decided.append(_decided(codec, expected)[0])
+        telling.append(_tells(codec.likelihoods(expected), codec.likelihoods(found))[0])
         difference += float((found - expected).double().square().mean())
         size += float(expected.double().square().mean())
-    distance, counts = torch.stack(moved), torch.stack(decided)
+    distance, counts = torch.stack(moved), torch.stack(telling)
     medians = [
         float(column[counting].median())
         for column, counting in zip(distance.T, counts.T, strict=True)
@@ -201,15 +203,22 @@ def compare_outputs(codec: VoxelCodec, outputs: list[tuple[Tensor, Tensor]]) -> 
     )
 
 
-def _decided(codec: VoxelCodec, output: Tensor) -> Tensor:
-    """Return which joints [B, J] have one peak alone."""
-    heatmaps = codec.likelihoods(output)
-    size = codec.output_size
-    volumes = heatmaps.flatten(2)
-    highest, place = volumes.max(-1)
-    axis = torch.arange(size)
-    peak = torch.stack([place // size**2, place // size % size, place % size], -1)
-    near = ((axis - peak[..., None]).abs() <= max(3.0, 3 * codec.sigma)).unbind(2)
-    about = near[0][..., :, None, None] & near[1][..., None, :, None] & near[2][..., None, None, :]
-    rival = heatmaps.masked_fill(about, -math.inf).flatten(2).amax(-1)
-    return rival < (1 - _DECIDED) * highest
+def _tells(expected: Tensor, found: Tensor) -> Tensor:
+    """Return which joints [B, J] tell something about the runtime, given likelihoods.
+
+    One whose volume has no peak does not, and one whose peak went to another place does not where
+    float32 itself has it almost as high there, or no lower than the outputs differ anyway: two
+    places of one likelihood, or a plateau.
+    """
+    size = expected.shape[-1]
+    volumes = expected.flatten(2)
+    highest, wanted = volumes.max(-1)
+    given = found.flatten(2).argmax(-1)
+    apart = torch.stack(
+        [wanted // size**k % size - given // size**k % size for k in range(3)]
+    ).abs()
+    there = volumes.gather(-1, given[..., None])[..., 0]
+    noise = (found - expected).flatten(2).square().mean(-1).sqrt()
+    tied = highest - there < torch.maximum(_TIED * (highest - volumes.mean(-1)), _NOISE * noise)
+    stands_out = highest > 2 * volumes.mean(-1).abs()
+    return stands_out & ((apart.amax(0) == 0) | ~tied)

@@ -60,17 +60,20 @@ def calibration_grids(model: Model) -> Tensor:
     Hands are rendered with the noise of depth cameras, as in training; other subjects are figures.
     """
     codec, skeleton = model.info.make_codec(), model.info.get_skeleton()
-    # As many voxels in all as 32 grids of 48^3 have, which takes a gigabyte at most.
-    count = min(32, max(4, round(32 * (48 / codec.input_size) ** 3)))
+    # As many voxels in all as 16 grids of 48^3 have: memory is a few hundred megabytes.
+    count = min(16, max(3, round(16 * (48 / codec.input_size) ** 3)))
     if skeleton.name == BODY.name:
         return probe_grids(codec, skeleton, count, seed=1)
-    from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points
+    from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points, SceneOptions
 
-    scenes = HandScenes(seed=20_180_618)
-    scene = scenes.sample(count)
-    points, valid = scene.points()
-    references = reference_points(scene, codec.cube_size, scenes.generator)
-    return codec.occupancy(points, references, valid)
+    scenes = HandScenes(seed=20_180_618, options=SceneOptions(astray=0.0))
+    grids = []
+    for _ in range(count):
+        scene = scenes.sample(1)
+        points, valid = scene.points()
+        references = reference_points(scene, codec.cube_size, scenes.generator)
+        grids.append(codec.occupancy(points, references, valid))
+    return torch.cat(grids)
 
 
 def _figure(person: bool, generator: torch.Generator) -> Tensor:

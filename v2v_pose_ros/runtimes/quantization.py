@@ -112,7 +112,7 @@ def quantize(network: V2VPoseNet, grids: Tensor) -> V2VPoseNet:
 
     Args:
         network: the network in evaluation mode, float32 on the CPU.
-        grids: [B, 1, G, G, G] as the network will see them; 32 hands are enough.
+        grids: [B, 1, G, G, G] as the network will see them; 16 hands are enough.
     """
     folded = fold_normalisation(network)
     assert isinstance(folded, V2VPoseNet)
