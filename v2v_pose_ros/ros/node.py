@@ -13,37 +13,31 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.srv import ChangeState
-import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
 from v2v_pose_ros.ros.images import CameraSource, depth_of, Frame, InputProblem, stamp_of
+from v2v_pose_ros.ros.lifecycle import ManagedNode, serve
 from v2v_pose_ros.ros.outputs import Outputs, Picture, View
 from v2v_pose_ros.ros.parameters import NodeParameters
-from v2v_pose_ros.ros.pipeline import Estimator, Pipeline
+from v2v_pose_ros.ros.pipeline import Estimator, is_found, Pipeline
 from v2v_pose_ros.ros.qos import image_qos
 from v2v_pose_ros.ros.stream import ProblemLog, StreamStatistics
 from v2v_pose_ros.ros.transforms import Transforms
 from v2v_pose_ros.ros.whereabouts import lookup, Whereabouts
 from v2v_pose_ros.ros.worker import Worker
-
-if TYPE_CHECKING:  # it would import PyTorch
-    from v2v_pose_ros.estimator import SkeletonEstimate
 
 NODE_NAME = 'v2v_pose'
 
@@ -51,7 +45,7 @@ _FOREVER = 1e9  # throttles a warning to a single one
 _PATIENCE = 10.0  # s that an image in work may take until the node stops waiting for it
 
 
-class PoseNode(LifecycleNode):
+class PoseNode(ManagedNode):
     """Estimates skeletons from depth images.
 
     Args:
@@ -75,14 +69,13 @@ class PoseNode(LifecycleNode):
         self._load = load
         self.failed = Future()
         self._forget()
-        self._outputs = Outputs(self, self._warn_now)
+        self._outputs = Outputs(self, self._warn)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
         # A steady clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(
             self._settings.diagnostics_period, self._publish_diagnostics, clock=steady
         )
-        _answer_wrong_transitions(self)
         if self._settings.autostart:
             self._starter = self.create_timer(0.0, self._start, clock=steady)
 
@@ -90,15 +83,6 @@ class PoseNode(LifecycleNode):
         """End the inference thread after the image in work."""
         if self._worker is not None:
             self._worker.stop(_PATIENCE)
-
-    def destroy_node(self) -> None:
-        """Destroy the node at once.
-
-        rclpy leaves the state machine to the garbage collector, and the node's handle with it:
-        /rosout of a later node of the same name would be closed with the old one.
-        """
-        super().destroy_node()
-        self._state_machine.destroy_when_not_in_use()
 
     def _forget(self) -> None:
         """Be as new."""
@@ -225,7 +209,6 @@ class PoseNode(LifecycleNode):
                 'stamps',
                 'stamps of the depth images ran backwards: a recording that starts over, or a '
                 'clock that was set; results keep the stamps as they are',
-                now,
             )
         if stamp is None and self._zero_stamps.report('zero', '', now):
             self.get_logger().warning(
@@ -260,7 +243,7 @@ class PoseNode(LifecycleNode):
             last_problem=self._failures.latest(now) or self._problems.latest(now),
             stages=self._stages,
             degraded=estimator.degraded if estimator else '',
-            gpu_memory=_gpu_memory(estimator),
+            gpu_memory=estimator.gpu_memory if estimator else None,
             tracking=estimator.tracking if estimator and self._state == 'active' else '',
         )
         stamp = self.get_clock().now().to_msg()
@@ -268,7 +251,7 @@ class PoseNode(LifecycleNode):
         self._diagnostics.publish(message)
         silence = now - self._activated if stream.image_age is None else stream.image_age
         if self._state == 'active' and silence > STALE_AFTER:
-            self._warn('silence', message.status[0].message, now)
+            self._warn('silence', message.status[0].message)
 
     # --- The inference thread. ---
 
@@ -279,7 +262,7 @@ class PoseNode(LifecycleNode):
             self._process(frame, estimator)
             self._problems.solved()
         except InputProblem as problem:
-            self._warn(problem.kind, str(problem), time.monotonic(), problem.grace)
+            self._warn(problem.kind, str(problem), problem.grace)
         except Exception as error:
             # Whatever it was, the next image deserves a try. When the context is gone, so is
             # what publishers stand on, and that is no failure.
@@ -312,7 +295,7 @@ class PoseNode(LifecycleNode):
         stamp = frame.arrival if stamp is None else stamp
         estimate = estimator(visible, camera, parameters, stamp, reference)
         self._stages = dict(estimate.timings)
-        found = [each for each in estimate.skeletons if _is_found(each, parameters)]
+        found = [each for each in estimate.skeletons if is_found(each, parameters)]
         subjects = messages.name_subjects(found, parameters.subject, parameters.handedness)
         self._publish(frame, subjects, parameters, Picture(depth, camera))
 
@@ -346,8 +329,7 @@ class PoseNode(LifecycleNode):
         if not frame:
             return view
         transform = lookup(self._transforms, frame, view.header.frame_id, view.header)
-        header = Header(stamp=view.header.stamp, frame_id=frame)
-        return View(header, [subject.moved(transform) for subject in view.subjects])
+        return view.moved(frame, transform)
 
     def _count(self, frame: Frame, *, found: bool) -> None:
         latency = None
@@ -356,56 +338,14 @@ class PoseNode(LifecycleNode):
             latency = self.get_clock().now().nanoseconds * 1e-9 - stamp
         self._stream.published(time.monotonic(), frame.arrival, latency, found=found)
 
-    def _warn_now(self, kind: str, text: str) -> None:
-        self._warn(kind, text, time.monotonic())
-
-    def _warn(self, kind: str, text: str, now: float, grace: float = 0.0) -> None:
-        if self._problems.report(kind, text, now, grace=grace):
+    def _warn(self, kind: str, text: str, grace: float = 0.0) -> None:
+        if self._problems.report(kind, text, time.monotonic(), grace=grace):
             self.get_logger().warning(text)
 
     def _fail(self, error: Exception) -> None:
         text = f'{type(error).__name__} in the estimator: {error}'
         if self._failures.report(type(error).__name__, text, time.monotonic()):
             self.get_logger().error(f'{text}\n{traceback.format_exc()}')
-
-
-def _is_found(estimate: SkeletonEstimate, parameters: NodeParameters) -> bool:
-    """Tell whether a skeleton is good enough to be published."""
-    if not np.isfinite(estimate.positions).all():
-        return False
-    return float(np.mean(estimate.confidences)) >= parameters.min_confidence
-
-
-def _gpu_memory(estimator: Estimator | None) -> tuple[int, int] | None:
-    """Return bytes in use and in all on the GPU; a GPU that failed does not tell."""
-    try:
-        return estimator.gpu_memory if estimator else None
-    except RuntimeError:
-        return None
-
-
-def _answer_wrong_transitions(node: LifecycleNode) -> None:
-    """Let requests for transitions that the state does not allow fail, and nothing else.
-
-    In rclpy up to Jazzy they raise an error out of the executor, which ends the process and leaves
-    the caller without an answer (ros2/rclpy#1209).
-    """
-    (service,) = (each for each in node.services if each.srv_type is ChangeState)
-    change_state = service.callback
-
-    def answer(
-        request: ChangeState.Request, response: ChangeState.Response
-    ) -> ChangeState.Response:
-        try:
-            return change_state(request, response)
-        except Exception as error:  # of rclpy's C part, and not of one class everywhere
-            if not node.context.ok():
-                raise
-            node.get_logger().warning(f'transition refused: {error}')
-            response.success = False
-            return response
-
-    service.callback = answer
 
 
 def main(
@@ -431,7 +371,7 @@ def main(
     try:
         node = PoseNode(load)
         executor.add_node(node)
-        _spin(node, executor)
+        serve(node, executor, until=node.failed)
         return 1 if node.failed.done() else 0
     except ParameterError as error:
         logger.fatal(f'parameter {error}')
@@ -446,20 +386,6 @@ def main(
             node.stop()
         executor.shutdown()
         rclpy.try_shutdown()
-
-
-def _spin(node: PoseNode, executor: SingleThreadedExecutor) -> None:
-    """Serve the node; an error in a callback costs this call alone."""
-    while rclpy.ok() and not node.failed.done():
-        try:
-            executor.spin_until_future_complete(node.failed)
-        except ExternalShutdownException:
-            return
-        except Exception as error:
-            if not rclpy.ok():
-                return
-            text = ''.join(traceback.format_exception(error))
-            node.get_logger().error(f'{error}\n{text}', throttle_duration_sec=1.0)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
 from v2v_pose_ros.ros.parameters import NodeParameters
+from v2v_pose_ros.workspace import RigidTransform
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class View:
 
     header: Header
     subjects: Sequence[messages.Subject]
+
+    def moved(self, frame: str, transform: RigidTransform) -> View:
+        """Return the subjects in another frame, for what takes coordinates there."""
+        header = Header(stamp=self.header.stamp, frame_id=frame)
+        return View(header, [subject.moved(transform) for subject in self.subjects])
 
 
 class Outputs:

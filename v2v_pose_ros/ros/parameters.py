@@ -31,6 +31,10 @@ def _workspace_limit(which: str, axis: str, default: float) -> Any:
     )
 
 
+def _publication(topic: str) -> Any:
+    return parameter(True, f'Whether to publish {topic} when somebody subscribes.', live=True)
+
+
 @dataclass(frozen=True)
 class NodeParameters(Parameters):
     """All parameters of the node, checked. Lengths are metres, times seconds."""
@@ -186,18 +190,10 @@ class NodeParameters(Parameters):
     publish_tf: bool = parameter(
         True, 'Whether to broadcast a TF frame for every joint.', live=True
     )
-    publish_poses: bool = parameter(
-        True, 'Whether to publish ~/poses when somebody subscribes.', live=True
-    )
-    publish_markers: bool = parameter(
-        True, 'Whether to publish ~/markers when somebody subscribes.', live=True
-    )
-    publish_points: bool = parameter(
-        True, 'Whether to publish ~/points when somebody subscribes.', live=True
-    )
-    publish_overlay: bool = parameter(
-        True, 'Whether to publish ~/overlay when somebody subscribes.', live=True
-    )
+    publish_poses: bool = _publication('~/poses')
+    publish_markers: bool = _publication('~/markers')
+    publish_points: bool = _publication('~/points')
+    publish_overlay: bool = _publication('~/overlay')
     diagnostics_period: float = parameter(
         1.0, 'Time (s) between two messages on /diagnostics.', span=(0.1, 60.0)
     )

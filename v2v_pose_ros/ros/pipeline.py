@@ -118,12 +118,15 @@ class Pipeline:
 
     @property
     def gpu_memory(self) -> tuple[int, int] | None:
-        """Bytes in use and in all on the GPU, None where the network runs on none."""
+        """Bytes in use and in all on the GPU, None where there is none or it does not tell."""
         import torch
 
         for device in self._estimator.devices:
             if device.type == 'cuda':
-                free, total = torch.cuda.mem_get_info(device)
+                try:
+                    free, total = torch.cuda.mem_get_info(device)
+                except RuntimeError:  # of a GPU that failed
+                    return None
                 return total - free, total
         return None
 
@@ -220,3 +223,10 @@ class Pipeline:
             return estimate
         steadied = replace(skeleton, positions=self._filter(skeleton.positions, stamp))
         return replace(estimate, skeletons=(steadied,))
+
+
+def is_found(estimate: SkeletonEstimate, parameters: NodeParameters) -> bool:
+    """Tell whether a skeleton is good enough to be published."""
+    if not np.isfinite(estimate.positions).all():
+        return False
+    return float(np.mean(estimate.confidences)) >= parameters.min_confidence
