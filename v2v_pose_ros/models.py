@@ -20,9 +20,7 @@ from safetensors.torch import save_file
 import torch
 from torch import nn, Tensor
 
-from v2v_pose_ros.networks.baselines import BaselineConfig, BaselineNet
-from v2v_pose_ros.networks.refinement import RefinementNet
-from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
+from v2v_pose_ros.networks.build import config_from, make_network
 from v2v_pose_ros.skeletons import DATASET_SKELETONS, Skeleton
 from v2v_pose_ros.voxels import VoxelCodec
 
@@ -73,11 +71,7 @@ class ModelInfo:
 
     def make_network(self) -> nn.Module:
         """Return the untrained network."""
-        if self.kind == 'refinement':
-            return RefinementNet()
-        if self.kind == 'baseline':
-            return BaselineNet(BaselineConfig.from_dict(self.network))
-        return V2VPoseNet(V2VConfig.from_dict(self.network))
+        return make_network(config_from(self.kind, self.network))
 
 
 @dataclass(frozen=True)

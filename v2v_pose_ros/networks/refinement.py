@@ -25,6 +25,11 @@ class RefinementConfig:
         """Return plain values for a model file's metadata."""
         return {}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RefinementConfig:
+        """Rebuild the configuration from a model file's metadata, whatever it says."""
+        return cls()
+
 
 class RefinementNet(nn.Module):
     """Depth crop about a reference point to the offset of the true one; 3,567,651 parameters.

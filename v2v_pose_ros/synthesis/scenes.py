@@ -147,9 +147,7 @@ class HandScenes:
         self._object_faces = torch.cat(
             [objects + k * (int(objects.max()) + 1) for k in range(_OBJECTS)]
         )
-        self._views = torch.stack([_view(name) for name in self.options.views or VIEWS]).to(
-            self.device
-        )
+        self._views = [_view(name).to(self.device) for name in self.options.views]
 
     def sample(self, batch: int) -> Scene:
         """Draw B scenes as windows about the hand, or about something else near it."""
@@ -184,7 +182,7 @@ class HandScenes:
         rotation = self.orientations(batch)
         vertices = mesh.vertices @ rotation.transpose(1, 2)
         joints = mesh.joints @ rotation.transpose(1, 2)
-        shift = place - 0.5 * (joints.amin(1) + joints.amax(1))
+        shift = place - middle_of(joints)
         vertices, joints = vertices + shift[:, None], joints + shift[:, None]
         other = self._other_hand(joints, place)
         things = self._surroundings(joints, place)
@@ -228,8 +226,8 @@ class HandScenes:
     def orientations(self, batch: int) -> Tensor:
         """Draw rotations [B, 3, 3] from the hand frame to the optical frame."""
         draws = self.draws
-        if self.options.views:
-            view = self._views[draws.choice(len(self._views), batch)]
+        if self._views:
+            view = torch.stack(self._views)[draws.choice(len(self._views), batch)]
             return rotation_about(draws.unit(batch), _SPREAD * draws.normal(batch)) @ view
         axis = draws.unit(batch) * torch.tensor([1.0, 0.15, 1.0], device=self.device)
         axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=1e-6)
@@ -335,6 +333,11 @@ def _view(name: str) -> Tensor:
     return view
 
 
+def middle_of(joints: Tensor) -> Tensor:
+    """Return the middles [B, 3] of the boxes about joints [B, J, 3]."""
+    return 0.5 * (joints.amin(1) + joints.amax(1))
+
+
 def reference_points(
     scene: Scene, cube_size: float, generator: torch.Generator, tracked: float = 0.5
 ) -> Tensor:
@@ -347,7 +350,7 @@ def reference_points(
     """
     joints, draws = scene.joints, Draws(generator)
     batch = len(joints)
-    middle = 0.5 * (joints.amin(1) + joints.amax(1))
+    middle = middle_of(joints)
     points, valid = scene.points()
     mass = middle + 0.02 * draws.normal(batch, 3)
     for _ in range(2):

@@ -9,28 +9,48 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.synthesis.draws import Draws
-from v2v_pose_ros.training.config import SyntheticConfig
+from v2v_pose_ros.training.config import RecordedConfig, SyntheticConfig
+from v2v_pose_ros.training.crops import depth_crops
 from v2v_pose_ros.voxels import VoxelCodec
 
 
 @dataclass(frozen=True)
 class Movements:
-    """Of B cubes' content about their middles: scale times rotation [B, 3, 3], shift [B, 3] m."""
+    """How what is in B cubes moves about their middles.
 
-    matrix: Tensor
+    Attributes:
+        matrix: [B, 3, 3] rotation about z times scale; None where nothing moves.
+        shift: [B, 3] metres.
+    """
+
+    matrix: Tensor | None
     shift: Tensor
 
-    def __call__(self, points: Tensor) -> Tensor:
-        """Return points [B, N, 3], metres from the middle, where they move to."""
-        return points @ self.matrix.transpose(1, 2) + self.shift[:, None]
+    def __call__(self, points: Tensor, middles: Tensor) -> Tensor:
+        """Return points [B, N, 3] moved about middles [B, 3], metres."""
+        if self.matrix is None:
+            return points
+        middles = middles[:, None]
+        turned = (points - middles) @ self.matrix.transpose(1, 2)
+        return turned + self.shift[:, None] + middles
+
+    def crops(
+        self, depth: Tensor, intrinsics: Tensor, middles: Tensor, codec: VoxelCodec
+    ) -> Tensor:
+        """Return depth images [B, 1, G, G] of the cubes, moved; see `crops.depth_crops`."""
+        if self.matrix is not None:  # what comes to lie in the middle
+            middles = middles - torch.linalg.solve(self.matrix, self.shift[..., None])[..., 0]
+        return depth_crops(
+            depth, intrinsics, middles, codec.cube_size, codec.input_size, self.matrix
+        )
 
 
 def movements(
-    data: SyntheticConfig, codec: VoxelCodec, draws: Draws, batch: int
-) -> Movements | None:
-    """Draw movements; None where the experiment asks for none."""
+    data: SyntheticConfig | RecordedConfig, codec: VoxelCodec, draws: Draws, batch: int
+) -> Movements:
+    """Draw the movements that an experiment asks for."""
     if data.rotation == 0 and data.scale == (1, 1) and data.translation == 0:
-        return None
+        return no_movements(batch)
     angle = math.radians(data.rotation) * draws.uniform(batch, low=-1.0, high=1.0)
     sine, cosine, zero = angle.sin(), angle.cos(), torch.zeros_like(angle)
     turn = torch.stack([cosine, -sine, zero, sine, cosine, zero, zero, zero, zero + 1], -1)
@@ -40,3 +60,8 @@ def movements(
         scale[:, None, None] * turn.unflatten(-1, (3, 3)),
         voxels * (codec.cube_size / codec.input_size),
     )
+
+
+def no_movements(batch: int) -> Movements:
+    """Return movements that leave everything where it is."""
+    return Movements(None, torch.zeros(batch, 3))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from v2v_pose_ros.synthesis.scenes import HandScenes, reference_points, Scene
-from v2v_pose_ros.training.augmentation import Movements, movements
+from v2v_pose_ros.synthesis.scenes import HandScenes, middle_of, reference_points
+from v2v_pose_ros.training.augmentation import movements
 from v2v_pose_ros.training.config import RecordedConfig, SyntheticConfig, TrainConfig
-from v2v_pose_ros.training.crops import depth_crops
 
 _VALIDATION_SEED = 1_000_003  # added to the experiment's seed; no training step reaches it
 
@@ -48,56 +48,44 @@ def make_source(
         from v2v_pose_ros.training.recorded import RecordedFrames
 
         return RecordedFrames(config, config.data, validation)
-    return SyntheticHands(config, config.data.seed + validation * _VALIDATION_SEED, device)
+    seed = config.data.seed + validation * _VALIDATION_SEED
+    return SyntheticHands(config, config.data, seed, device)
 
 
 class SyntheticHands(Dataset[Batch]):
     """Batches of synthetic hands; item k is batch k."""
 
-    def __init__(self, config: TrainConfig, seed: int, device: torch.device | str = 'cpu') -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: SyntheticConfig,
+        seed: int,
+        device: torch.device | str = 'cpu',
+    ) -> None:
         """Create the source; the mesh is loaded where it is first used."""
-        self.config, self.seed, self.device = config, seed, device
+        self.data, self.batch, self.seed, self.device = data, config.batch, seed, device
         self.codec = config.make_codec()
         self.depth_input = config.make_network().dimensions == 2
         self.middle_alone = config.network.architecture == 'refinement'
-        self._scenes: HandScenes | None = None
+
+    @cached_property
+    def _scenes(self) -> HandScenes:
+        return HandScenes(self.device, 0, self.data.scene, self.data.window)
 
     def __getitem__(self, index: int) -> Batch:
         """Draw a batch."""
-        if self._scenes is None:
-            data = self.config.data
-            assert isinstance(data, SyntheticConfig)
-            self._scenes = HandScenes(self.device, 0, data.scene, data.window)
-        data = self.config.data
-        assert isinstance(data, SyntheticConfig)
-        generator = self._scenes.generator
-        generator.manual_seed(self.seed * 1_000_000_007 + index)
-        scene = self._scenes.sample(self.config.batch)
-        references = reference_points(scene, self.codec.cube_size, generator, data.tracked)
-        move = movements(data, self.codec, self._scenes.draws, self.config.batch)
-        joints = scene.joints
-        if self.middle_alone:
-            joints = 0.5 * (joints.amin(1, keepdim=True) + joints.amax(1, keepdim=True))
-        grids = (self._crops if self.depth_input else self._occupancy)(scene, references, move)
-        if move is not None:
-            joints = move(joints - references[:, None]) + references[:, None]
-        return Batch(grids, joints, references)
-
-    def _occupancy(self, scene: Scene, references: Tensor, move: Movements | None) -> Tensor:
-        points, valid = scene.points()
-        if move is not None:
-            points = move(points - references[:, None]) + references[:, None]
-        return self.codec.occupancy(points, references, valid).to(torch.uint8)
-
-    def _crops(self, scene: Scene, references: Tensor, move: Movements | None) -> Tensor:
-        turn = None
-        if move is not None:  # what comes to lie in the middle of the cube
-            centre = torch.linalg.solve(move.matrix, move.shift[..., None])[..., 0]
-            references, turn = references - centre, move.matrix
-        codec = self.codec
-        return depth_crops(
-            scene.depth, scene.intrinsics, references, codec.cube_size, codec.input_size, turn
-        )
+        scenes, codec = self._scenes, self.codec
+        scenes.generator.manual_seed(self.seed * 1_000_000_007 + index)
+        scene = scenes.sample(self.batch)
+        references = reference_points(scene, codec.cube_size, scenes.generator, self.data.tracked)
+        move = movements(self.data, codec, scenes.draws, self.batch)
+        joints = middle_of(scene.joints)[:, None] if self.middle_alone else scene.joints
+        if self.depth_input:
+            grids = move.crops(scene.depth, scene.intrinsics, references, codec)
+        else:
+            points, valid = scene.points()
+            grids = codec.occupancy(move(points, references), references, valid).byte()
+        return Batch(grids, move(joints, references), references)
 
 
 class _Steps:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from v2v_pose_ros.camera import FloatArray
 from v2v_pose_ros.datasets.base import DepthDataset, DepthFrame
 from v2v_pose_ros.datasets.catalogue import open_dataset
 from v2v_pose_ros.datasets.tables import DatasetError
+from v2v_pose_ros.localization import bounding_box_middle
+from v2v_pose_ros.synthesis.draws import Draws
+from v2v_pose_ros.training.augmentation import movements, no_movements
 from v2v_pose_ros.training.config import RecordedConfig, TrainConfig
-from v2v_pose_ros.training.crops import depth_crops
 from v2v_pose_ros.training.data import Batch
 
 _WITHOUT_TEST_LABELS = ('hands2017',)  # the last training frames serve as validation
@@ -61,13 +62,13 @@ class RecordedFrames(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Read and augment a batch, as occupancy grids or depth images."""
-        random = np.random.default_rng((self.data.seed, index))
+        generator = torch.Generator().manual_seed(self.data.seed * 1_000_000_007 + index)
         samples = [
-            self._sample(self.frames[self._frame(place)], random)
+            self._sample(self.frames[self._frame(place)], Draws(generator))
             for place in range(index * self.batch, (index + 1) * self.batch)
         ]
         grids, joints = zip(*samples, strict=True)
-        return Batch(torch.cat(grids), torch.stack(joints), torch.zeros(self.batch, 3))
+        return Batch(torch.cat(grids), torch.cat(joints), torch.zeros(self.batch, 3))
 
     def _frame(self, place: int) -> int:
         """Return the frame at a place of the endless stream."""
@@ -79,64 +80,25 @@ class RecordedFrames(Dataset[Batch]):
             self._order = (epoch, order)
         return int(self._order[1][rest])
 
-    def _sample(self, frame: DepthFrame, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Return a grid [1, 1, ...] and joints [J, 3] in metres about the cube's centre."""
+    def _sample(self, frame: DepthFrame, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Return a grid [1, 1, ...] and joints [1, J, 3] in metres about the cube's centre."""
         assert frame.joints is not None
         reference = frame.reference
         if reference is None:
-            reference = 0.5 * (frame.joints.min(axis=0) + frame.joints.max(axis=0))
-        matrix, shift = self._movement(random)
-        make_grid = self._depth_crop if self.depth_input else self._occupancy
-        joints = (frame.joints - reference) @ matrix.T + shift
-        return make_grid(frame, reference, matrix, shift), torch.from_numpy(
-            joints.astype(np.float32)
-        )
-
-    def _movement(
-        self, random: np.random.Generator
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Draw scale times rotation [3, 3] and shift [3] in metres; none for validation."""
-        if self.validation:
-            return np.eye(3), np.zeros(3)
-        angle = np.deg2rad(random.uniform(-self.data.rotation, self.data.rotation))
-        turn: NDArray[np.float64] = np.array(
-            [
-                [np.cos(angle), -np.sin(angle), 0.0],
-                [np.sin(angle), np.cos(angle), 0.0],
-                [0.0, 0.0, 1.0],
-            ]
-        )
-        turn *= random.uniform(*self.data.scale)
-        shift = self.data.translation
-        voxel = self.codec.cube_size / self.codec.input_size
-        return turn, np.asarray(random.integers(-shift, shift + 1, 3) * voxel, np.float64)
-
-    def _occupancy(
-        self,
-        frame: DepthFrame,
-        reference: FloatArray,
-        matrix: NDArray[np.float64],
-        shift: NDArray[np.float64],
-    ) -> Tensor:
-        points = frame.camera.points(frame.depth) - reference
-        points = points[(np.abs(points) < 1.5 * self.codec.cube_size).all(axis=1)]
-        moved = (points @ matrix.T + shift).astype(np.float32)
-        return torch.from_numpy(self.codec.occupancy_numpy(moved, np.zeros(3, 'f4'))).byte()
-
-    def _depth_crop(
-        self,
-        frame: DepthFrame,
-        reference: FloatArray,
-        matrix: NDArray[np.float64],
-        shift: NDArray[np.float64],
-    ) -> Tensor:
-        camera = frame.camera
-        centre = reference - np.linalg.solve(matrix, shift)  # it comes to lie in the middle
-        return depth_crops(
-            torch.from_numpy(frame.depth)[None],
-            torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]]),
-            torch.from_numpy(centre)[None].float(),
-            self.codec.cube_size,
-            self.codec.input_size,
-            torch.from_numpy(matrix)[None].float(),
-        )
+            reference = bounding_box_middle(frame.joints)
+        move = no_movements(1) if self.validation else movements(self.data, self.codec, draws, 1)
+        joints = torch.from_numpy((frame.joints - reference).astype(np.float32))[None]
+        origin = torch.zeros(1, 3)
+        if self.depth_input:
+            camera = frame.camera
+            intrinsics = torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]])
+            middle = torch.from_numpy(reference)[None].float()
+            depth = torch.from_numpy(frame.depth)[None]
+            grid = move.crops(depth, intrinsics, middle, self.codec)
+        else:
+            points = frame.camera.points(frame.depth) - reference
+            points = points[(np.abs(points) < 1.5 * self.codec.cube_size).all(axis=1)]
+            moved = move(torch.from_numpy(points.astype(np.float32))[None], origin)[0].numpy()
+            occupancy = self.codec.occupancy_numpy(moved, np.zeros(3, np.float32))
+            grid = torch.from_numpy(occupancy).byte()
+        return grid, move(joints, origin)

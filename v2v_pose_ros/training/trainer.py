@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from v2v_pose_ros.models import load_model, ModelInfo, save_model
 from v2v_pose_ros.networks.baselines import BaselineNet
-from v2v_pose_ros.networks.build import make_network
+from v2v_pose_ros.networks.build import kind_of, make_network
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.networks.v2v import PoseNet, V2VPoseNet
 from v2v_pose_ros.runtimes import choose_device
@@ -92,7 +92,7 @@ class Trainer:
         config = self.config
         network = make_network(config.make_network())
         if config.start_from is not None:
-            start = load_model(config.start_from, config.skeleton, kind_of(network))
+            start = load_model(config.start_from, config.skeleton, kind_of(network.config))
             network.load_state_dict(start.network.state_dict())
         elif config.network.published_initialisation and isinstance(network, PoseNet):
             network.initialise_as_published()
@@ -238,7 +238,7 @@ class Trainer:
             skeleton=self.config.skeleton,
             network=self.network.config.to_dict(),
             codec=asdict(self.codec),
-            kind=kind_of(self.network),
+            kind=kind_of(self.network.config),
             training={
                 'data': f'{samples} samples of {self._data}, seed {self.config.data.seed}',
                 'recipe': f'config/train/{self.config.name}.yaml',
@@ -284,13 +284,6 @@ def _termination() -> Iterator[Callable[[], bool]]:
         yield lambda: came
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def kind_of(network: nn.Module) -> str:
-    """Return what model files call a network."""
-    if isinstance(network, RefinementNet):
-        return 'refinement'
-    return 'v2v' if isinstance(network, V2VPoseNet) else 'baseline'
 
 
 def _hardware(device: torch.device) -> str:
