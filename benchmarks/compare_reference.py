@@ -27,11 +27,11 @@ import torch
 
 from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.importing.weights import import_weights
-from v2v_pose_ros.localization import find_reference
+from v2v_pose_ros.localization import bounding_box_middle, find_reference
 from v2v_pose_ros.models import load_model, Model
 from v2v_pose_ros.runtimes import make_runtime
 from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
-from v2v_pose_ros.synthesis.scenes import HandScenes, SceneOptions
+from v2v_pose_ros.synthesis.scenes import HandScenes, middle_of, SceneOptions
 
 STAGES = ('localisation', 'voxels', 'network', 'decoding')
 CUBE = 0.25  # metres
@@ -67,7 +67,7 @@ def main() -> None:
     seen: dict[str, list[Stages]] = {name: [] for name in programs}
     searching = []
     for number, (depth, joints) in enumerate(frames):
-        centre = (0.5 * (joints.min(axis=0) + joints.max(axis=0))).astype(np.float32)
+        centre = bounding_box_middle(joints)
         for name, program in programs.items():
             found = program(depth, centre)
             if number >= 2:  # the first two warm up
@@ -212,7 +212,7 @@ def change_of_error(count: int) -> dict[str, Any]:
     errors: dict[str, list[Any]] = {name: [] for name in runtimes}
     for _ in range(-(-count // 16)):
         scene = scenes.sample(16)
-        middle = 0.5 * (scene.joints.amin(1) + scene.joints.amax(1))
+        middle = middle_of(scene.joints)
         centres = middle + 0.012 * torch.randn(16, 3, generator=scenes.generator)
         points, valid = scene.points()
         grids = codec.occupancy(points, centres, valid)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.models import load_model, Model, ModelInfo
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.runtimes.device_pipeline import DevicePipeline
@@ -89,7 +90,7 @@ def make_frames(count: int = 8) -> tuple[Camera, list[Any], list[Any]]:
     """Return 640 x 480 images of the synthetic camera, and where the hand is in each."""
     scene = HandCameraScene(sr305(), seed=0)
     frames = [scene.frame(index / 3) for index in range(count)]
-    centres = [0.5 * (joints.min(axis=0) + joints.max(axis=0)) for _, joints in frames]
+    centres = [bounding_box_middle(joints) for _, joints in frames]
     return scene.camera, [depth for depth, _ in frames], centres
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from v2v_pose_ros.estimator import PoseEstimator
+from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.models import load_model, Model, ModelInfo
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.runtimes import make_runtime
@@ -131,7 +132,7 @@ def image_runs(estimator: PoseEstimator, search: bool) -> dict[int, Callable[[],
     for width in WIDTHS:
         scene = HandCameraScene(sr305(width, width * 3 // 4), seed=0)
         depth, joints = scene.frame(0.0)
-        middle = (0.5 * (joints.min(axis=0) + joints.max(axis=0))).astype(np.float32)
+        middle = bounding_box_middle(joints)
         place = None if search else middle
         runs[width] = (
             lambda depth=depth, camera=scene.camera, place=place: estimator(depth, camera, place)  # type: ignore[misc]
@@ -143,7 +144,7 @@ def subject_runs(estimator: PoseEstimator) -> dict[int, Callable[[], object]]:
     """Return the tracking of several subjects in one image, one after the other."""
     scene = HandCameraScene(sr305(), seed=0)
     depth, joints = scene.frame(0.0)
-    middle = (0.5 * (joints.min(axis=0) + joints.max(axis=0))).astype(np.float32)
+    middle = bounding_box_middle(joints)
 
     def track(count: int) -> None:
         for _ in range(count):
@@ -156,7 +157,7 @@ def ensemble_runs(model: Model, options: argparse.Namespace) -> dict[int, Callab
     """Return the tracking by several networks."""
     scene = HandCameraScene(sr305(), seed=0)
     depth, joints = scene.frame(0.0)
-    middle = (0.5 * (joints.min(axis=0) + joints.max(axis=0))).astype(np.float32)
+    middle = bounding_box_middle(joints)
     runs: dict[int, Callable[[], object]] = {}
     for count in (*COUNTS, 10):
         models = [replace(model) for _ in range(count)]

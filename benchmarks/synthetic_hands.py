@@ -17,6 +17,7 @@ import numpy as np
 from rich.progress import track
 
 from v2v_pose_ros.estimator import PoseEstimator
+from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.hand_benchmark import PARTS
 from v2v_pose_ros.synthesis.sensors import FAMILIES
@@ -53,7 +54,7 @@ def main() -> None:
         for index in track(chosen, part.name, transient=True):
             family, depth, joints = part.frame(index)
             digest.update(np.rint(depth * 1000).astype('<u2').tobytes())
-            middle = 0.5 * (joints.min(axis=0) + joints.max(axis=0))
+            middle = bounding_box_middle(joints)
             start = middle if options.true_centre else None
             found = estimator(depth, part.camera, start).skeletons
             error = np.full(len(HAND), np.nan)

@@ -56,6 +56,17 @@ def free_memory_of_killed_processes() -> None:
                 lock.unlink()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch compute small things in one thread: several would wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope='session')
 def test_data() -> Path:
     """Return the folder with real data, or skip the test where there is none."""

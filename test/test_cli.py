@@ -15,8 +15,6 @@ from v2v_pose_ros.cli import main
 from v2v_pose_ros.commands import evaluate, import_weights
 from v2v_pose_ros.evaluation.conventions import PROTOCOLS
 from v2v_pose_ros.importing.weights import JOINT_ORDERS_OF_DATASETS
-from v2v_pose_ros.localization import LocalizerOptions
-from v2v_pose_ros.runtimes import RUNTIMES
 from v2v_pose_ros.skeletons import HAND
 
 ROOT = Path(__file__).parents[1]
@@ -63,8 +61,6 @@ def test_help_waits_for_no_library():
 def test_names_of_the_command_line_are_those_of_the_core():
     assert set(evaluate.DATASETS) == set(PROTOCOLS)
     assert set(import_weights.JOINT_ORDERS) == set(JOINT_ORDERS_OF_DATASETS)
-    assert defaults.RUNTIMES == RUNTIMES
-    assert LocalizerOptions().depth_range == defaults.DEPTH_RANGE
     assert set(defaults.HANDEDNESSES) == set(get_args(defaults.Handedness))
 
 

@@ -13,15 +13,9 @@ from v2v_pose_ros.runtimes.gpu import prepare_network, WideStem
 from v2v_pose_ros.runtimes.torch_runtime import fold_normalisation, TorchRuntime
 from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 CPU = torch.device('cpu')
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope='module')

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from v2v_pose_ros.camera import Camera
-from v2v_pose_ros.estimator import bounding_box_middle, PoseEstimator
+from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.frames import read_depth_png
+from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.models import Model, ModelError, ModelInfo
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.skeletons import HAND

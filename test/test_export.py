@@ -17,15 +17,9 @@ from v2v_pose_ros.runtimes import make_runtime, RuntimeUnavailableError
 from v2v_pose_ros.skeletons import BODY
 from v2v_pose_ros.voxels import VoxelCodec
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 SIZE = 16
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=['conv7', 'fold'])

@@ -24,6 +24,8 @@ from v2v_pose_ros.models import load_model
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.voxels import VoxelCodec
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 CHANNELS = (3, 4, 5, 6)
 
 MSRA = ['wrist'] + [
@@ -32,14 +34,6 @@ MSRA = ['wrist'] + [
     for part in ('mcp', 'pip', 'dip', 'tip')
 ]
 """The data set's order of the joints (data/MSRA of V2V-PoseNet_RELEASE)."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random_grid(batch=2, size=16, seed=0):

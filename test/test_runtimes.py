@@ -27,16 +27,10 @@ from v2v_pose_ros.runtimes.torch_runtime import fold_normalisation
 from v2v_pose_ros.skeletons import BODY, HAND
 from v2v_pose_ros.voxels import VoxelCodec
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 SIZE = 16
 FORK = multiprocessing.get_context('fork')
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

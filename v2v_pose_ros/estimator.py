@@ -21,6 +21,7 @@ from v2v_pose_ros.defaults import (
     PASSES,
 )
 from v2v_pose_ros.localization import (
+    bounding_box_middle,
     crop_points,
     find_candidates,
     LocalizerOptions,
@@ -172,7 +173,7 @@ class PoseEstimator:
             models: one model, or several for an ensemble.
             skeleton: refuse models of another skeleton.
             device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-            runtime: 'auto', 'torch', 'openvino' or 'onnx'.
+            runtime: one of `defaults.RUNTIMES`.
             depth_range: nearest and farthest depth in metres where a subject is looked for.
             handedness: which hand; a left hand is mirrored on its way through.
             passes: how often the network sees the frame; from the second time on the cube is
@@ -328,11 +329,3 @@ class PoseEstimator:
     @property
     def _mirroring(self) -> NDArray[np.float32]:
         return np.array([-1 if self._mirror else 1, 1, 1], np.float32)
-
-
-def bounding_box_middle(positions: FloatArray) -> FloatArray:
-    """Return the middle [3] of the joints' bounding box: the reference point that networks know.
-
-    The released centres of the paper are closest to it among simple candidates.
-    """
-    return np.asarray(0.5 * (positions.min(axis=0) + positions.max(axis=0)), np.float32)

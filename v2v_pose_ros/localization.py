@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.defaults import DEPTH_RANGE
 from v2v_pose_ros.networks.refinement import CROP
 
 _SLICES = 20
@@ -36,7 +37,7 @@ class LocalizerOptions:
         iterations: how often the cube is cropped again.
     """
 
-    depth_range: tuple[float, float] = (0.15, 1.5)
+    depth_range: tuple[float, float] = DEPTH_RANGE
     min_area: float = 0.0008
     window: float = 0.15
     iterations: int = 5
@@ -181,6 +182,14 @@ def _centre_of_mass(
             break
         centre = cloud[inside].mean(axis=0)
     return np.asarray(centre, np.float32)
+
+
+def bounding_box_middle(joints: FloatArray) -> FloatArray:
+    """Return the middle [3] of the box about joints [J, 3]: the reference point networks know.
+
+    The released centres of the paper are closest to it among simple candidates.
+    """
+    return np.asarray(0.5 * (joints.min(axis=0) + joints.max(axis=0)), np.float32)
 
 
 def crop_points(

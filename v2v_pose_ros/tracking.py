@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.defaults import ACQUIRE_MARGIN, LOSE_TIME, MIN_CONFIDENCE
-from v2v_pose_ros.estimator import bounding_box_middle, Estimate, SkeletonEstimate
+from v2v_pose_ros.estimator import Estimate, PoseEstimator, SkeletonEstimate
+from v2v_pose_ros.localization import bounding_box_middle
 
 TrackingState = Literal['searching', 'acquiring', 'tracking', 'coasting']
 """Nobody is known; somebody was seen but not for long enough; somebody is seen; somebody was seen
 a moment ago."""
-
-
-class FrameEstimator(Protocol):
-    """What a tracker needs of an estimator; see `estimator.PoseEstimator`."""
-
-    cube_size: float
-
-    def __call__(
-        self,
-        depth: FloatArray,
-        camera: Camera,
-        reference: FloatArray | None = None,
-        passes: int | None = None,
-    ) -> Estimate:
-        """Estimate the skeletons in a frame, about a reference point if there is one."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ class Tracker:
         acquisitions: how many subjects were acquired; it tells one from the next.
     """
 
-    def __init__(self, estimator: FrameEstimator, options: TrackerOptions | None = None) -> None:
+    def __init__(self, estimator: PoseEstimator, options: TrackerOptions | None = None) -> None:
         """Wrap an estimator; the options may be changed between two frames."""
         self.estimator, self.options = estimator, options or TrackerOptions()
         self.state: TrackingState = 'searching'

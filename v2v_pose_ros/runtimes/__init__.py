@@ -9,13 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from v2v_pose_ros.defaults import RUNTIMES
 from v2v_pose_ros.models import Model
 from v2v_pose_ros.networks.v2v import V2VPoseNet
 from v2v_pose_ros.runtimes.contract import make_checked, RuntimeMismatchError
 
 _LOG = logging.getLogger(__name__)
-
-RUNTIMES = ('auto', 'torch', 'openvino', 'openvino_int8', 'onnx')
 
 _OPENVINO = (('openvino',), 'pip install openvino')
 _COMPILED = {
