@@ -30,8 +30,10 @@ from v2v_pose_ros.importing.weights import import_weights
 from v2v_pose_ros.localization import bounding_box_middle, find_reference
 from v2v_pose_ros.models import load_model, Model
 from v2v_pose_ros.runtimes import make_runtime
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
-from v2v_pose_ros.synthesis.scenes import HandScenes, middle_of, SceneOptions
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
+from v2v_pose_ros.synthesis.windows import middle_of
 
 STAGES = ('localisation', 'voxels', 'network', 'decoding')
 CUBE = 0.25  # metres

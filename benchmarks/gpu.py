@@ -31,7 +31,8 @@ from v2v_pose_ros.runtimes.gpu import prepare_network, Replay
 from v2v_pose_ros.runtimes.probes import probe_grids
 from v2v_pose_ros.runtimes.torch_runtime import fold_normalisation
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
 TARGETS_MS = {'published': 2.0, 'ensemble_of_10': 10.0}
 _JOINTS_MM = 0.5  # median over joints and frames, half precision against float32

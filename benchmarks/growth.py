@@ -27,7 +27,8 @@ from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.runtimes import make_runtime
 from v2v_pose_ros.runtimes.probes import probe_grids
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
 matplotlib.use('Agg')
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from v2v_pose_ros.evaluation.conventions import PROTOCOLS
 from v2v_pose_ros.evaluation.results import read_results
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.scenes import HandScenes
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes
 
 _OURS = HAND.indices(
     [

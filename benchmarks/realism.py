@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2v_pose_ros.overlay import color_depth
-from v2v_pose_ros.synthesis.camera_scene import sr305
-from v2v_pose_ros.synthesis.hand_benchmark import PARTS
-from v2v_pose_ros.synthesis.scenes import HandScenes
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.benchmark import PARTS
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes
 from v2v_pose_ros.synthesis.sensors import FAMILIES
 
 _REACH = 0.12  # metres behind the nearest surface that belong to the subject

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/synthetic_hands.py --model hand_lite
 
-2,000 frames in named parts (see `synthesis/hand_benchmark.py`).  The nearest hand-like
+2,000 frames in named parts (see `synthesis/hands/benchmark.py`).  The nearest hand-like
 thing is searched for in each; a hand that is found elsewhere counts with its error.
 """
 
@@ -19,7 +19,7 @@ from rich.progress import track
 from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.hand_benchmark import PARTS
+from v2v_pose_ros.synthesis.hands.benchmark import PARTS
 from v2v_pose_ros.synthesis.sensors import FAMILIES
 
 

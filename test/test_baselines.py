@@ -16,7 +16,7 @@ from v2v_pose_ros.models import load_model, ModelError
 from v2v_pose_ros.networks.baselines import BaselineConfig
 from v2v_pose_ros.networks.build import make_network
 from v2v_pose_ros.networks.v2v import V2VConfig
-from v2v_pose_ros.synthesis.scenes import HandScenes
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes
 from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
 from v2v_pose_ros.training.crops import depth_crops
 from v2v_pose_ros.training.data import make_source

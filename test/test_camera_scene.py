@@ -5,14 +5,9 @@ import pytest
 import torch
 
 from v2v_pose_ros.skeletons import FINGERS, HAND
-from v2v_pose_ros.synthesis.camera_scene import (
-    FARTHEST,
-    HandCameraScene,
-    NEAREST,
-    person,
-    SensorNoise,
-    sr305,
-)
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import FARTHEST, HandCameraScene, NEAREST, person
+from v2v_pose_ros.synthesis.quick_sensor import SensorNoise
 
 CAMERA = sr305()
 TIMES = np.arange(0.0, 40.0, 0.57)

@@ -11,7 +11,8 @@ from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.runtimes.device_pipeline import DevicePipeline
 from v2v_pose_ros.runtimes.gpu import prepare_network, WideStem
 from v2v_pose_ros.runtimes.torch_runtime import fold_normalisation, TorchRuntime
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

@@ -321,7 +321,7 @@ def test_the_sparse_stem_computes_what_the_dense_one_does(seed, share):
 
 def test_eight_bits_change_the_error_by_little(hand_lite):
     """At most 0.3 mm of the mean error, over hands that the calibration has not seen."""
-    from v2v_pose_ros.synthesis.scenes import HandScenes, SceneOptions
+    from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
 
     scene = HandScenes(seed=31, options=SceneOptions(astray=0.0)).sample(24)
     codec = hand_lite.info.make_codec()

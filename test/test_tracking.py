@@ -10,7 +10,7 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import Estimate, PoseEstimator, SkeletonEstimate
 from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 from v2v_pose_ros.tracking import Tracker, TrackerOptions
 
 PERIOD = 1 / 30

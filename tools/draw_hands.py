@@ -13,7 +13,8 @@ import numpy as np
 
 from v2v_pose_ros.estimator import Estimate, PoseEstimator
 from v2v_pose_ros.overlay import color_depth, draw_skeletons
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
 CAMERA = sr305()
 TIMES = (1.0, 5.4, 9.0, 12.2, 16.4, 21.0)  # seconds of the synthetic camera's motion

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from v2v_pose_ros.overlay import color_depth
-from v2v_pose_ros.synthesis.scenes import HandScenes, SceneOptions
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
 from v2v_pose_ros.synthesis.sensors import FAMILIES
 
 COLUMNS = 6

@@ -91,7 +91,7 @@ def measure(load: Callable[[], PoseEstimator], frames: int) -> dict[str, Any]:
 
 
 def _frames(count: int) -> tuple[list[Any], list[Any], Any]:
-    from v2v_pose_ros.synthesis.camera_scene import HandCameraScene
+    from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
     scene = HandCameraScene(_CAMERA, seed=0)
     frames = [scene.frame(index / 30) for index in range(count)]

@@ -23,7 +23,8 @@ from v2v_pose_ros.ros.declarations import declare
 from v2v_pose_ros.ros.demo_session import hand_joints, nanoseconds
 from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
 RELIABLE = QoSProfile(depth=200)
 PATIENCE = 60.0

@@ -31,7 +31,8 @@ from v2v_pose_ros.ros.declarations import declare, parameter, ParameterError, Pa
 from v2v_pose_ros.ros.messages import name_subjects, skeleton_array_message
 from v2v_pose_ros.ros.qos import image_qos, QOS_PROFILES
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.camera_scene import HandCameraScene, sr305
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
 FRAME = 'camera_depth_optical_frame'
 CUBE = 0.2  # metres: the edge of the cube in the ground truth

@@ -11,8 +11,8 @@ import yaml
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.camera_scene import sr305
-from v2v_pose_ros.synthesis.scenes import HandScenes
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes
 
 CAMERA = sr305()
 """The camera of exported frames."""

@@ -22,7 +22,7 @@ from v2v_pose_ros.networks.build import NetworkChoice
 from v2v_pose_ros.networks.refinement import CROP, RefinementConfig
 from v2v_pose_ros.networks.v2v import V2VConfig
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
-from v2v_pose_ros.synthesis.scenes import SceneOptions
+from v2v_pose_ros.synthesis.hands.scenes import SceneOptions
 from v2v_pose_ros.voxels import VoxelCodec
 
 Positive = Annotated[float, Field(gt=0)]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from v2v_pose_ros.synthesis.scenes import HandScenes, middle_of, reference_points
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes, reference_points
+from v2v_pose_ros.synthesis.windows import middle_of
 from v2v_pose_ros.training.augmentation import movements
 from v2v_pose_ros.training.config import RecordedConfig, SyntheticConfig, TrainConfig
 

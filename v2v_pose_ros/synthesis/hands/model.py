@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.skeletons import FINGERS, HAND, reorder
+from v2v_pose_ros.synthesis.rotations import rotation_about
 
-ASSET = Path(__file__).parent / 'assets' / 'hand.npz'
+ASSET = Path(__file__).parents[1] / 'assets' / 'hand.npz'
 
 ANGLES: tuple[str, ...] = (
     'wrist_flexion',
@@ -83,17 +84,6 @@ class HandMesh:
     vertices: Tensor
     joints: Tensor
     faces: Tensor
-
-
-def rotation_about(axis: Tensor, angle: Tensor) -> Tensor:
-    """Return rotations [..., 3, 3] about unit axes [..., 3] by angles [...] (Rodrigues)."""
-    axis = axis.expand(*angle.shape, 3)
-    x, y, z = axis.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    sine, cosine = angle.sin()[..., None, None], angle.cos()[..., None, None]
-    eye = torch.eye(3, device=angle.device, dtype=angle.dtype)
-    return eye + sine * cross + (1 - cosine) * (cross @ cross)
 
 
 def _unit(vector: Tensor) -> Tensor:

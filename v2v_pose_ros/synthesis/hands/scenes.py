@@ -12,12 +12,14 @@ from torch import Tensor
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.synthesis.draws import Draws
-from v2v_pose_ros.synthesis.hand import HandModel, HandShape, rotation_about
-from v2v_pose_ros.synthesis.poses import GESTURES, PoseSampler
+from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
+from v2v_pose_ros.synthesis.hands.poses import GESTURES, PoseSampler
+from v2v_pose_ros.synthesis.hands.surroundings import beside, clutter, held, wall
 from v2v_pose_ros.synthesis.primitives import superquadric_faces
 from v2v_pose_ros.synthesis.rasterizer import rasterize
+from v2v_pose_ros.synthesis.rotations import rotation_about
 from v2v_pose_ros.synthesis.sensors import FAMILIES, observe, SensorSettings
-from v2v_pose_ros.synthesis.surroundings import beside, clutter, held, wall
+from v2v_pose_ros.synthesis.windows import cut_by_border, middle_of, Scene
 
 # The hand frame (y to the fingers, x out of the back, z to the thumb) for a raised right hand that
 # shows its palm: columns are the images of x, y, z in the optical frame.
@@ -99,32 +101,6 @@ class SceneOptions:
                 )
 
 
-@dataclass(frozen=True)
-class Scene:
-    """B labelled depth windows.
-
-    Attributes:
-        depth: [B, S, S] metres, 0 = no measurement.
-        intrinsics: [B, 4] fx, fy, cx, cy of the windows in pixels.
-        joints: [B, 21, 3] metres, optical frame.
-        astray: [B] whether the window looks at something else than the hand.
-    """
-
-    depth: Tensor
-    intrinsics: Tensor
-    joints: Tensor
-    astray: Tensor
-
-    def points(self) -> tuple[Tensor, Tensor]:
-        """Return points [B, S * S, 3] and which of them are measurements [B, S * S]."""
-        rows, columns = self.depth.shape[1:]
-        u = torch.arange(columns, device=self.depth.device)
-        v = torch.arange(rows, device=self.depth.device)[:, None]
-        fx, fy, cx, cy = self.intrinsics[:, :, None, None].unbind(1)
-        x, y = (u - cx) / fx * self.depth, (v - cy) / fy * self.depth
-        return torch.stack([x, y, self.depth], -1).flatten(1, 2), (self.depth > 0).flatten(1)
-
-
 class HandScenes:
     """Draws scenes of a right hand; equal seeds on equal devices give equal scenes."""
 
@@ -157,7 +133,12 @@ class HandScenes:
         away = self.draws.unit(batch) * self.draws.uniform(batch, 1, low=0.15, high=0.3)
         intrinsics = self._intrinsics(place + astray[:, None] * away)
         depth = rasterize(vertices, faces, intrinsics, (self.window, self.window))
-        return Scene(self._cut(self._observe(depth, intrinsics)), intrinsics, joints, astray)
+        return Scene(
+            cut_by_border(self.draws, self._observe(depth, intrinsics), self.options.cut),
+            intrinsics,
+            joints,
+            astray,
+        )
 
     def frame(self, camera: Camera) -> tuple[FloatArray, FloatArray]:
         """Draw one scene as a whole image of a camera without distortion.
@@ -305,23 +286,6 @@ class HandScenes:
         away = torch.tensor([0.0, 0.0, -10.0], device=self.device)
         return torch.where(present[:, None, None], vertices, away)
 
-    def _cut(self, depth: Tensor) -> Tensor:
-        """Cut some windows by a straight image border through the outer third."""
-        batch, size = len(depth), self.window
-        cut, side = self.draws.chance(self.options.cut, batch), self.draws.choice(4, batch)
-        place = (self.draws.uniform(batch, low=0.15, high=0.36) * size)[:, None, None]
-        axis = torch.arange(size, device=self.device)
-        row, column = axis[None, :, None], axis[None, None, :]
-        outside = torch.stack(
-            [
-                (row < place).expand_as(depth),
-                (row > size - place).expand_as(depth),
-                (column < place).expand_as(depth),
-                (column > size - place).expand_as(depth),
-            ]
-        )[side, torch.arange(batch, device=self.device)]
-        return torch.where(outside & cut[:, None, None], 0.0, depth)
-
 
 def _view(name: str) -> Tensor:
     """Return the rotation [3, 3] of a named view."""
@@ -331,11 +295,6 @@ def _view(name: str) -> Tensor:
     for axis, turn in zip(eye, turns, strict=True):
         view = rotation_about(axis, torch.tensor(math.radians(turn))) @ view
     return view
-
-
-def middle_of(joints: Tensor) -> Tensor:
-    """Return the middles [B, 3] of the boxes about joints [B, J, 3]."""
-    return 0.5 * (joints.amin(1) + joints.amax(1))
 
 
 def reference_points(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.synthesis.draws import Draws
-from v2v_pose_ros.synthesis.hand import ANGLES, HandModel, HandShape
+from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
 
 # Degrees, low and high; after Kapandji, The Physiology of the Joints, and the measured everyday
 # ranges that hyperextension adds.

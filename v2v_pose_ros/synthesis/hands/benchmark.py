@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from v2v_pose_ros.camera import Camera, FloatArray
-from v2v_pose_ros.synthesis.camera_scene import sr305
-from v2v_pose_ros.synthesis.scenes import HandScenes, SceneOptions
+from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
 from v2v_pose_ros.synthesis.sensors import FAMILIES
 
 _SEED = 77_000_077

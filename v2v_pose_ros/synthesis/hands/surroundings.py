@@ -11,8 +11,8 @@ from torch import Tensor
 
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.draws import Draws
-from v2v_pose_ros.synthesis.hand import rotation_about
 from v2v_pose_ros.synthesis.primitives import superquadrics
+from v2v_pose_ros.synthesis.rotations import rotation_about
 
 _KNUCKLES = HAND.indices([f'{finger}_mcp' for finger in ('index', 'middle', 'ring', 'pinky')])
 _TIPS = HAND.indices([f'{finger}_tip' for finger in ('index', 'middle', 'ring', 'pinky')])
