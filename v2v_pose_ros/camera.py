@@ -195,6 +195,29 @@ class Camera:
         )
 
     @classmethod
+    def from_info(cls, info: Any, rectified: bool = False) -> Camera:
+        """Return the camera that a sensor_msgs/CameraInfo describes, as REP 104 has it.
+
+        Args:
+            info: the message, of rclpy or of a recording.
+            rectified: the image belongs to P, the camera after rectification, not to K and D.
+
+        Raises:
+            CameraError: the calibration is none.
+        """
+        p, roi = info.p, info.roi
+        return cls.from_calibration(
+            width=info.width,
+            height=info.height,
+            k=[*p[0:3], *p[4:7], *p[8:11]] if rectified else list(info.k),
+            d=() if rectified else tuple(info.d),
+            distortion_model='' if rectified else info.distortion_model,
+            binning_x=info.binning_x,
+            binning_y=info.binning_y,
+            roi=(roi.x_offset, roi.y_offset, roi.height, roi.width),
+        )
+
+    @classmethod
     def from_yaml(cls, path: Path) -> Camera:
         """Read a camera.yaml as camera_calibration writes it; raise CameraError."""
         try:

@@ -10,6 +10,7 @@ from v2v_pose_ros.estimator import SkeletonEstimate
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.skeletons import BODY, HAND
+from v2v_pose_ros.subjects import name_subjects
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id='camera_depth_optical_frame')
 
@@ -35,7 +36,7 @@ def estimate(request):
 
 @pytest.fixture
 def subjects(estimate):
-    return messages.name_subjects([estimate], 'operator')
+    return name_subjects([estimate], 'operator')
 
 
 def xyz(point):
@@ -43,7 +44,7 @@ def xyz(point):
 
 
 def test_subjects_have_different_names():
-    named = messages.name_subjects([estimate_of()] * 3, 'hand')
+    named = name_subjects([estimate_of()] * 3, 'hand')
     assert [subject.identity for subject in named] == ['hand', 'hand_2', 'hand_3']
     assert named[1].frame(HAND.index('ring_tip')) == 'hand_2/ring_tip'
 

@@ -106,7 +106,7 @@ class CameraSource:
             )
         if self._camera is None or self._camera[0] is not info:
             try:
-                self._camera = (info, camera_from_info(info, self._rectified))
+                self._camera = (info, Camera.from_info(info, self._rectified))
             except CameraError as error:
                 raise InputProblem(_cause(error), f'camera_info: {error}') from None
         camera = self._camera[1]
@@ -119,25 +119,6 @@ class CameraSource:
                 GRACE,
             )
         return camera
-
-
-def camera_from_info(info: CameraInfo, rectified: bool = False) -> Camera:
-    """Return the camera that a camera_info describes, as REP 104 has it.
-
-    ``rectified`` tells that the image belongs to P, the camera after rectification, instead of K
-    and D. Raises CameraError.
-    """
-    p, roi = info.p, info.roi
-    return Camera.from_calibration(
-        width=info.width,
-        height=info.height,
-        k=[*p[0:3], *p[4:7], *p[8:11]] if rectified else list(info.k),
-        d=() if rectified else tuple(info.d),
-        distortion_model='' if rectified else info.distortion_model,
-        binning_x=info.binning_x,
-        binning_y=info.binning_y,
-        roi=(roi.x_offset, roi.y_offset, roi.height, roi.width),
-    )
 
 
 def depth_of(image: Image) -> NDArray[np.float32]:

@@ -8,74 +8,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, TransformStamped, Vector3
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.msg import Skeleton, SkeletonArray
-from v2v_pose_ros.workspace import RigidTransform
-
-if TYPE_CHECKING:  # it would import PyTorch, and nothing here computes
-    from v2v_pose_ros.estimator import SkeletonEstimate
-
-BONES, JOINTS = 0, 1
-"""Marker ids within the namespace of a subject."""
-
-# Sizes relative to the cube, so that hands and people look alike: 5 mm and 10 mm for a hand.
-_BONE_WIDTH = 0.02
-_JOINT_DIAMETER = 0.04
-_FAINTEST = 0.2  # opacity of a joint with confidence 0, still visible
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One subject of a frame: who it is, what was estimated, and how its bones are turned."""
-
-    identity: str
-    estimate: SkeletonEstimate
-    orientations: NDArray[np.float64]  # [J, 4], x, y, z, w
-
-    def frame(self, joint: int) -> str:
-        """Return the name of a joint's TF frame."""
-        return f'{self.identity}/{self.estimate.skeleton.names[joint]}'
-
-    def moved(self, transform: RigidTransform) -> Subject:
-        """Return the subject in another frame; its cube stays parallel to the camera's axes."""
-        estimate, turn = self.estimate, transform.rotation
-        return Subject(
-            self.identity,
-            replace(
-                estimate,
-                positions=transform.apply(estimate.positions).astype(np.float32),
-                covariances=turn @ estimate.covariances @ turn.T,
-                reference_point=transform.apply(estimate.reference_point),
-                points=transform.apply(estimate.points).astype(np.float32),
-            ),
-            (Rotation.from_matrix(turn) * Rotation.from_quat(self.orientations)).as_quat(),
-        )
-
-
-def name_subjects(
-    estimates: Sequence[SkeletonEstimate], name: str, handedness: str = 'right'
-) -> list[Subject]:
-    """Give estimates their names: the subject's own for the first, name_2, name_3 for others."""
-    return [
-        Subject(
-            name if number == 1 else f'{name}_{number}',
-            estimate,
-            bone_orientations(estimate.skeleton, estimate.positions, handedness=handedness),
-        )
-        for number, estimate in enumerate(estimates, start=1)
-    ]
+from v2v_pose_ros.subjects import BONES, draw_subject, Drawing, JOINTS, Subject
 
 
 def skeleton_array_message(
@@ -121,27 +64,20 @@ def marker_array_message(
 
 
 def _markers(header: Header, subject: Subject, lifetime: float) -> list[Marker]:
-    estimate, skeleton = subject.estimate, subject.estimate.skeleton
-    positions = _points(estimate.positions)
-    opacities = _FAINTEST + (1 - _FAINTEST) * np.clip(estimate.confidences, 0.0, 1.0)
-    colors = [
-        _color(joint.color, float(opacity))
-        for joint, opacity in zip(skeleton.joints, opacities, strict=True)
-    ]
-    bone_colors = [
-        _color(skeleton.joints[child].color, float(min(opacities[parent], opacities[child])))
-        for parent, child in skeleton.bones
-    ]
+    drawn_bones, drawn_joints = draw_subject(subject.estimate)
     bones = _marker(header, subject.identity, BONES, Marker.LINE_LIST, lifetime)
-    bones.scale.x = _BONE_WIDTH * estimate.cube_size
-    bones.points = [positions[end] for bone in skeleton.bones for end in bone]
-    bones.colors = [color for color in bone_colors for _ in range(2)]
+    bones.scale.x = drawn_bones.size
+    _fill(bones, drawn_bones)
     joints = _marker(header, subject.identity, JOINTS, Marker.SPHERE_LIST, lifetime)
-    diameter = _JOINT_DIAMETER * estimate.cube_size
+    diameter = drawn_joints.size
     joints.scale = Vector3(x=diameter, y=diameter, z=diameter)
-    joints.points = positions
-    joints.colors = colors
+    _fill(joints, drawn_joints)
     return [bones, joints]
+
+
+def _fill(marker: Marker, drawing: Drawing) -> None:
+    marker.points = _points(drawing.points)
+    marker.colors = [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in drawing.colors.tolist()]
 
 
 def marker_deletion_message(header: Header, identities: Iterable[str]) -> MarkerArray:
@@ -213,8 +149,3 @@ def _poses(subject: Subject) -> list[Pose]:
 def _points(positions: Sequence[NDArray] | NDArray) -> list[Point]:
     # tolist() gives Python floats, the only ones that every distribution's messages accept.
     return [Point(x=x, y=y, z=z) for x, y, z in np.asarray(positions, np.float64).tolist()]
-
-
-def _color(rgb: tuple[float, float, float], opacity: float) -> ColorRGBA:
-    red, green, blue = rgb
-    return ColorRGBA(r=red, g=green, b=blue, a=opacity)

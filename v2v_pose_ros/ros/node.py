@@ -25,7 +25,6 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
 
-from v2v_pose_ros.ros import messages
 from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
 from v2v_pose_ros.ros.images import CameraSource, depth_of, Frame, InputProblem, stamp_of
@@ -38,6 +37,7 @@ from v2v_pose_ros.ros.stream import ProblemLog, StreamStatistics
 from v2v_pose_ros.ros.transforms import Transforms
 from v2v_pose_ros.ros.whereabouts import lookup, Whereabouts
 from v2v_pose_ros.ros.worker import Worker
+from v2v_pose_ros.subjects import name_subjects, Subject
 
 NODE_NAME = 'v2v_pose'
 
@@ -296,13 +296,13 @@ class PoseNode(ManagedNode):
         estimate = estimator(visible, camera, parameters, stamp, reference)
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if is_found(each, parameters)]
-        subjects = messages.name_subjects(found, parameters.subject, parameters.handedness)
+        subjects = name_subjects(found, parameters.subject, parameters.handedness)
         self._publish(frame, subjects, parameters, Picture(depth, camera))
 
     def _publish(
         self,
         frame: Frame,
-        subjects: list[messages.Subject],
+        subjects: list[Subject],
         parameters: NodeParameters,
         picture: Picture | None = None,
     ) -> None:

@@ -21,6 +21,7 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import messages
 from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
 from v2v_pose_ros.ros.parameters import NodeParameters
+from v2v_pose_ros.subjects import Subject
 from v2v_pose_ros.workspace import RigidTransform
 
 
@@ -37,7 +38,7 @@ class View:
     """Subjects in the frame that a header names."""
 
     header: Header
-    subjects: Sequence[messages.Subject]
+    subjects: Sequence[Subject]
 
     def moved(self, frame: str, transform: RigidTransform) -> View:
         """Return the subjects in another frame, for what takes coordinates there."""
@@ -110,7 +111,7 @@ class Outputs:
             self._markers.publish(messages.marker_deletion_message(self._header, gone))
         self._shown = set()
 
-    def _publish_transforms(self, header: Header, subjects: Sequence[messages.Subject]) -> None:
+    def _publish_transforms(self, header: Header, subjects: Sequence[Subject]) -> None:
         if header.frame_id:
             self._transforms.sendTransform(messages.transform_messages(header, subjects))
         else:
@@ -121,7 +122,7 @@ class Outputs:
             )
 
     def _publish_markers(
-        self, header: Header, subjects: Sequence[messages.Subject], lifetime: float
+        self, header: Header, subjects: Sequence[Subject], lifetime: float
     ) -> None:
         """Publish markers of those in view and, once, the removal of those who left it."""
         present = {subject.identity for subject in subjects}
@@ -134,7 +135,7 @@ class Outputs:
             self._markers.publish(messages.marker_array_message(header, subjects, lifetime))
 
     def _publish_overlay(
-        self, header: Header, subjects: Sequence[messages.Subject], picture: Picture
+        self, header: Header, subjects: Sequence[Subject], picture: Picture
     ) -> None:
         if not self._overlays_work or not _wanted(self._overlay):
             return

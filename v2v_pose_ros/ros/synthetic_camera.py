@@ -28,9 +28,10 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import SkeletonEstimate
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros.declarations import declare, parameter, ParameterError, Parameters
-from v2v_pose_ros.ros.messages import name_subjects, skeleton_array_message
+from v2v_pose_ros.ros.messages import skeleton_array_message
 from v2v_pose_ros.ros.qos import image_qos, QOS_PROFILES
 from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.subjects import name_subjects
 from v2v_pose_ros.synthesis.cameras import sr305
 from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 
