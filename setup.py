@@ -1,4 +1,4 @@
-"""Put the shipped model files, which live beside the package, into the wheel."""
+"""Put the models and the message definitions, which live beside the package, into the wheel."""
 
 from pathlib import Path
 import shutil
@@ -9,28 +9,35 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 
 
-class BuildWithModels(build_py):
-    """Copy ``models/`` to ``v2v_pose_ros/models`` of what is built, never of the source tree."""
+SHARED = (('models', '*.safetensors', 'models'), ('msg', '*.msg', 'recordings/msg'))
+"""Folder, files in it, and where they go in the package."""
+
+
+class BuildWithData(build_py):
+    """Copy shared files into the package that is built, never into the source tree."""
 
     def run(self) -> None:
-        """Build the modules, then add the models."""
+        """Build the modules, then add the files."""
         super().run()
         if not self.editable_mode:
-            for source, target in self._model_files():
+            for source, target in self._shared_files():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        """Name all files that are built, the models among them."""
+        """Name all files that are built, those among them."""
         outputs = super().get_outputs(include_bytecode)
         if self.editable_mode:
             return outputs
-        return outputs + [str(target) for _, target in self._model_files()]
+        return outputs + [str(target) for _, target in self._shared_files()]
 
-    def _model_files(self) -> list[tuple[Path, Path]]:
-        destination = Path(self.build_lib) / 'v2v_pose_ros' / 'models'
-        sources = sorted((ROOT / 'models').glob('*.safetensors'))
-        return [(source, destination / source.name) for source in sources]
+    def _shared_files(self) -> list[tuple[Path, Path]]:
+        package = Path(self.build_lib) / 'v2v_pose_ros'
+        return [
+            (source, package / target / source.name)
+            for folder, pattern, target in SHARED
+            for source in sorted((ROOT / folder).glob(pattern))
+        ]
 
 
-setup(cmdclass={'build_py': BuildWithModels})
+setup(cmdclass={'build_py': BuildWithData})

@@ -20,6 +20,7 @@ from v2v_pose_ros.commands import (
     import_weights,
     models,
     predict,
+    record,
     synth,
     train,
 )
@@ -28,6 +29,7 @@ PROGRAM = 'v2v-pose'
 COMMANDS: dict[str, Command] = {
     'models': models,
     'predict': predict,
+    'record': record,
     'bench': bench,
     'synth': synth,
     'evaluate': evaluate,

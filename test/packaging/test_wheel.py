@@ -17,7 +17,8 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     directory = tmp_path_factory.mktemp('wheel')
     source = directory / 'source'
     source.mkdir()
-    for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'v2v_pose_ros', 'models'):
+    parts = ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'v2v_pose_ros', 'models', 'msg')
+    for name in parts:
         (source / name).symlink_to(REPOSITORY / name)
     program = (
         'from setuptools import build_meta; import sys; print(build_meta.build_wheel(sys.argv[1]))'
@@ -39,7 +40,7 @@ def test_the_wheel_holds_every_module(wheel_names: set[str]) -> None:
     assert modules <= wheel_names
 
 
-def test_the_wheel_holds_the_models_and_the_meshes(wheel_names: set[str]) -> None:
+def test_the_wheel_holds_models_meshes_and_message_definitions(wheel_names: set[str]) -> None:
     models = {
         f'v2v_pose_ros/models/{file.name}'
         for file in (REPOSITORY / 'models').glob('*.safetensors')
@@ -48,7 +49,10 @@ def test_the_wheel_holds_the_models_and_the_meshes(wheel_names: set[str]) -> Non
         str(file.relative_to(REPOSITORY))
         for file in (REPOSITORY / 'v2v_pose_ros' / 'synthesis' / 'assets').glob('*.npz')
     }
-    assert models | assets <= wheel_names
+    messages = {
+        f'v2v_pose_ros/recordings/msg/{file.name}' for file in (REPOSITORY / 'msg').glob('*.msg')
+    }
+    assert models | assets | messages <= wheel_names
 
 
 def test_the_source_tree_holds_no_copy_of_the_models(wheel_names: set[str]) -> None:

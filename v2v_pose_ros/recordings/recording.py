@@ -1,0 +1,254 @@
+"""A recording as a stream of ROS 2 messages, whatever it is stored in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+import io
+from pathlib import Path
+from typing import Any
+
+from v2v_pose_ros.recordings import RecordingError
+
+try:
+    from rosbags.convert.converter import generate_message_converter, LATCH
+    from rosbags.highlevel import AnyReader
+    from rosbags.interfaces import Connection, MessageDefinitionFormat
+    from rosbags.rosbag2 import Reader, Writer
+    from rosbags.typesys import get_types_from_msg
+except ImportError as error:
+    raise RecordingError(
+        f'recordings need the package rosbags, which cannot be imported ({error}): '
+        'pip install rosbags'
+    ) from error
+
+from v2v_pose_ros.recordings.types import TYPES
+
+SUFFIXES = ('.mcap', '.db3', '.bag')
+"""Files that may be recordings; a rosbag2 recording may be a folder of them, too."""
+
+_UNKNOWN_HASH = 'RIHS01_' + '0' * 64
+_RENAMED = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}  # in ROS 1 bags of old
+
+Convert = Callable[[bytes], 'bytes | memoryview']
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of a recording."""
+
+    name: str
+    type: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RecordedMessage:
+    """A message: its topic, when it was recorded (ns), and its bytes in ROS 2's format (CDR)."""
+
+    topic: Topic
+    time: int
+    data: bytes | memoryview
+
+
+def is_recording(path: Path) -> bool:
+    """Tell whether a path looks like a recording, be it a good one or not."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').is_file() or bool(_storage_files(path))
+    return path.suffix in SUFFIXES
+
+
+class Recording:
+    """An open recording; a context manager.
+
+    Raises:
+        RecordingError: the recording is missing, empty, damaged or none at all.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a folder of rosbag2, an .mcap or .db3 file, or a ROS 1 .bag."""
+        self.path = path
+        self._reader: Any = None
+        self._converters: dict[str, Convert] = {}
+        with self._explained('cannot be opened'):
+            if path.suffix == '.bag':
+                self._reader = AnyReader([path])
+            else:
+                self._reader = Reader(_openable(path))
+            self._reader.open()
+        self._connections: list[Connection] = list(self._reader.connections)
+        self.is_ros1 = path.suffix == '.bag'
+        self.message_count = int(self._reader.message_count)
+        if not self.message_count:
+            self.close()
+            raise RecordingError(f'{path} is empty: no message was recorded')
+
+    def __enter__(self) -> Recording:
+        """Return the recording itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._reader is not None:
+            with contextlib.suppress(Exception):
+                self._reader.close()
+            self._reader = None
+
+    @cached_property
+    def topics(self) -> dict[str, Topic]:
+        """The topics by name."""
+        found: dict[str, Topic] = {}
+        for connection in self._connections:
+            name, kind = connection.topic, _type_of(connection)
+            before = found.get(name, Topic(name, kind, 0))
+            found[name] = Topic(name, kind, before.count + connection.msgcount)
+        return dict(sorted(found.items()))
+
+    @property
+    def listing(self) -> str:
+        """The topics as lines of a text."""
+        width = max(map(len, self.topics), default=0)
+        return '\n'.join(
+            f'  {topic.name:{width}}  {topic.type}  {topic.count} messages'
+            for topic in self.topics.values()
+        )
+
+    @property
+    def storage(self) -> str:
+        """How it is stored: 'sqlite3' or 'mcap', 'ros1' for bags of ROS 1."""
+        if self.is_ros1:
+            return 'ros1'
+        files = _storage_files(self.path) if self.path.is_dir() else [self.path]
+        return 'sqlite3' if any('.db3' in file.suffixes for file in files) else 'mcap'
+
+    @property
+    def compressed(self) -> bool:
+        """Whether rosbag2 compressed its files or messages."""
+        return not self.is_ros1 and self._reader.compression_mode is not None
+
+    def messages(self, topics: Collection[str] = ()) -> Iterator[RecordedMessage]:
+        """Yield the messages of topics, of all by default, as they were recorded.
+
+        Raises:
+            RecordingError: the recording is damaged from here on.
+        """
+        chosen = [each for each in self._connections if not topics or each.topic in topics]
+        if not chosen:
+            return
+        known = {connection.topic: self.topics[connection.topic] for connection in chosen}
+        with self._explained('is damaged: it can be read only in part'):
+            for connection, time, data in self._reader.messages(connections=chosen):
+                convert = self._converter(connection)
+                yield RecordedMessage(known[connection.topic], time, convert(data))
+
+    def first(self, topic: str) -> Any:
+        """Return the first message of a topic, decoded; None when there is none."""
+        message = next(self.messages([topic]), None)
+        return None if message is None else self.decode(message)
+
+    def decode(self, message: RecordedMessage) -> Any:
+        """Return a message as an object with the fields of its type in ROS 2."""
+        with self._explained(f'has a message on {message.topic.name} that cannot be decoded'):
+            return TYPES.deserialize_cdr(message.data, message.topic.type)
+
+    def copy_topics(self, writer: Writer) -> dict[str, Connection]:
+        """Announce all topics to a writer and return its connections by topic."""
+        made: dict[str, Connection] = {}
+        for connection in self._connections:
+            if connection.topic in made:
+                continue
+            self._converter(connection)  # it registers types of ROS 1 that ROS 2 does not know
+            definition, digest = self._definition(connection)
+            made[connection.topic] = writer.add_connection(
+                connection.topic,
+                _type_of(connection),
+                msgdef=definition,
+                rihs01=digest,
+                offered_qos_profiles=_qos(connection),
+            )
+        return made
+
+    def _definition(self, connection: Connection) -> tuple[str, str]:
+        """Return the text and the hash of a topic's type, as far as somebody knows them."""
+        kind = _type_of(connection)
+        known = kind in TYPES.fielddefs
+        text, digest = '', _UNKNOWN_HASH
+        if known:
+            text, digest = TYPES.generate_msgdef(kind, ros_version=2)[0], TYPES.hash_rihs01(kind)
+        if not self.is_ros1:
+            if connection.msgdef.format != MessageDefinitionFormat.NONE:
+                text = connection.msgdef.data
+            digest = connection.digest or digest
+        return text, digest
+
+    def _converter(self, connection: Connection) -> Convert:
+        """Return what makes ROS 2 messages of a connection's."""
+        if not self.is_ros1:
+            return _unchanged
+        if connection.msgtype not in self._converters:
+            self._converters[connection.msgtype] = self._make_converter(connection.msgtype)
+        return self._converters[connection.msgtype]
+
+    def _make_converter(self, source: str) -> Convert:
+        target = _RENAMED.get(source, source)
+        if target not in TYPES.fielddefs:
+            text, _ = self._reader.typestore.generate_msgdef(source, ros_version=2)
+            added = get_types_from_msg(text, target)
+            TYPES.register(
+                {key: each for key, each in added.items() if key not in TYPES.fielddefs}
+            )
+        with contextlib.redirect_stdout(io.StringIO()):  # it tells which types differ
+            converter: Convert = generate_message_converter(
+                self._reader.typestore, TYPES, source, target, {}, src_is2=False, dst_is2=True
+            )
+        return converter
+
+    @contextlib.contextmanager
+    def _explained(self, problem: str) -> Iterator[None]:
+        """Turn what goes wrong in reading, by several libraries, into a RecordingError."""
+        try:
+            yield
+        except (RecordingError, GeneratorExit):
+            raise
+        except Exception as error:
+            reason = f'{error}'.rstrip('.') or type(error).__name__
+            raise RecordingError(
+                f'{self.path} {problem} ({reason}); a rosbag2 folder, an .mcap, a .db3 or a '
+                'ROS 1 .bag is expected. One that was cut off can often be repaired: '
+                '"ros2 bag reindex", "mcap recover" or "rosbag reindex"'
+            ) from error
+
+
+def _unchanged(data: bytes) -> bytes:
+    return data
+
+
+def _type_of(connection: Connection) -> str:
+    return _RENAMED.get(connection.msgtype, connection.msgtype)
+
+
+def _qos(connection: Connection) -> list[Any]:
+    """Return the QoS a topic was offered with; latched topics of ROS 1 become transient local."""
+    extension: Any = connection.ext
+    if hasattr(extension, 'offered_qos_profiles'):
+        return list(extension.offered_qos_profiles)
+    return list(LATCH) if extension.latching else []
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if {'.mcap', '.db3'} & set(file.suffixes))
+
+
+def _openable(path: Path) -> Path:
+    """Return the path, or the only file of a folder whose recorder was killed before its end."""
+    if path.is_dir() and not (path / 'metadata.yaml').is_file():
+        files = _storage_files(path)
+        if len(files) == 1 and files[0].suffix in SUFFIXES:
+            return files[0]
+    return path
