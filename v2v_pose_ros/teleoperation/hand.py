@@ -24,6 +24,7 @@ _CHAINS = np.array(reorder('mediapipe')[1:]).reshape(5, 4)
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 _STEPS = 3  # of Gauss and Newton, to float precision within the limits
 _CALM = 0.01  # squared bones; how much a finger must lie in the palm's plane to show abduction
+_SHORTEST_PALM, _LONGEST_PALM = 0.03, 0.15  # metres; half of a child's, twice an adult's
 _MIN_LENGTH = 1e-6  # metres; a shorter bone has no direction
 
 
@@ -71,6 +72,16 @@ def palm_length(positions: NDArray[np.floating]) -> Floats:
     places = _checked(positions)
     palm = places[..., anatomy.PALM_JOINTS[2:], :] - places[..., :1, :]
     return np.linalg.norm(palm, axis=-1).mean(axis=-1)
+
+
+def flaw(positions: NDArray[np.floating]) -> str | None:
+    """Return why joints [21, 3] cannot be those of a hand, in words; None if they can."""
+    if not np.isfinite(positions).all():
+        return 'the skeleton is not finite'
+    length = float(palm_length(positions))
+    if not _SHORTEST_PALM <= length <= _LONGEST_PALM:
+        return f'the palm is {length * 1e3:.0f} mm long, as no hand is'
+    return None
 
 
 class HandSize:

@@ -1,0 +1,275 @@
+"""The whole way from a frame's skeleton to a command, or to none. It owns no clock and no topic.
+
+skeleton ──► Hand (angles, openings, points) ──► speed limits ──► Command
+│                                      ▲
+└─► Safety ◄── dead man ───────────────┘  only while armed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v2v_pose_ros.teleoperation import anatomy
+from v2v_pose_ros.teleoperation.dead_man import Gesture, Heartbeat, Trigger
+from v2v_pose_ros.teleoperation.hand import finger_angles, flaw, HandSize, palm_length, wrist_frame
+from v2v_pose_ros.teleoperation.limits import (
+    JointFollower,
+    WristCommand,
+    WristFollower,
+    WristLimits,
+)
+from v2v_pose_ros.teleoperation.openings import adult_size, keypoints, openings
+from v2v_pose_ros.teleoperation.retargeting import Retargeter
+from v2v_pose_ros.teleoperation.safety import Safety, SafetyOptions, SafetyState, Sighting
+
+Floats = NDArray[np.float64]
+DeadMan = Literal['service', 'topic', 'gesture']
+
+# s; frames that arrive together, or after a pause, move a command as if these had passed.
+_SHORTEST_STEP, _LONGEST_STEP = 1e-3, 0.1
+_LONGEST_GAP = 0.5  # s between two frames that a speed is measured over
+_FORGET_SIZE = 1.0  # s without a hand after which another one may come
+
+
+@dataclass(frozen=True)
+class TeleoperatorOptions:
+    """How a hand is followed.
+
+    Attributes:
+        handedness: of the operator's hand, 'right' or 'left'.
+        safety: what interrupts and ends the following.
+        hold: whether the last command is repeated, at rest, while the robot may not follow;
+            otherwise there is none.
+        dead_man: who arms and disarms: a 'service', a repeated message on a 'topic', or a
+            'gesture' of the hand.
+        gesture: which one.
+        gesture_toggles: whether a gesture arms and the next one disarms; otherwise the robot
+            follows while the gesture lasts.
+        gesture_time: seconds for which a gesture must last to count.
+        heartbeat: seconds for which a message on the topic counts.
+        wrist: how fast the wrist may be commanded.
+        finger_speed: how fast the fingers' angles may be, rad/s.
+        joint_speed: fraction of the robot's own velocity limits that may be used, up to 1.
+    """
+
+    handedness: str = 'right'
+    safety: SafetyOptions = field(default_factory=SafetyOptions)
+    hold: bool = True
+    dead_man: DeadMan = 'service'
+    gesture: Gesture = field(default_factory=Gesture)
+    gesture_toggles: bool = False
+    gesture_time: float = 0.3
+    heartbeat: float = 0.5
+    wrist: WristLimits = field(default_factory=WristLimits)
+    finger_speed: float = 12.0
+    joint_speed: float = 1.0
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What is measured of a hand in one frame.
+
+    Attributes:
+        wrist: where it is and how it moves, in the frame of the skeleton.
+        finger_angles: [20] of ``anatomy.FINGER_ANGLES``, rad.
+        openings: [5] of ``openings.OPENINGS``, 0 to 1.
+        keypoints: [21, 3] of ``openings.keypoints``, metres.
+        palm_length: metres, held.
+    """
+
+    wrist: WristCommand
+    finger_angles: Floats
+    openings: Floats
+    keypoints: Floats
+    palm_length: float
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a robot is to do.
+
+    Attributes:
+        hand: the operator's hand, as fast as it may be.
+        robot_joints: [J] positions of the robot hand; None without one.
+        held: whether it is the last one again, because the robot may not follow.
+    """
+
+    hand: Hand
+    robot_joints: Floats | None
+    held: bool
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What a frame says of the hand.
+
+    Attributes:
+        positions: joints [21, 3] in metres, None where no hand was found.
+        confidence: mean of the joints', 0 to 1.
+        stamp: of the frame, seconds; None where the camera gives none.
+        age: seconds from the stamp to the arrival; None where that is not known.
+        flaw: what is wrong with it, in words; None for nothing that the caller knows of.
+    """
+
+    positions: Floats | None
+    confidence: float = 1.0
+    stamp: float | None = None
+    age: float | None = None
+    flaw: str | None = None
+
+
+class Teleoperator:
+    """Follows one hand.
+
+    Attributes:
+        safety: the state and its reason.
+        measured: the hand in the newest frame, whether it is followed or not; None if unseen.
+        command: what the robot is to do now; None for nothing at all.
+    """
+
+    def __init__(
+        self, options: TeleoperatorOptions | None = None, retargeter: Retargeter | None = None
+    ) -> None:
+        """Start disarmed, without a command."""
+        self.options = options or TeleoperatorOptions()
+        self.safety = Safety(self.options.safety)
+        self.measured: Hand | None = None
+        self.command: Command | None = None
+        self._retarget = retargeter
+        self._size = HandSize()
+        self._trigger = Trigger(
+            toggles=self.options.gesture_toggles and self.options.dead_man == 'gesture',
+            delay=self.options.gesture_time if self.options.dead_man == 'gesture' else 0.0,
+        )
+        self._heartbeat = Heartbeat(self.options.heartbeat)
+        self._gesture = False
+        # What is measured has no limits; an impossible speed shows as it is.
+        self._observed = WristFollower(WristLimits(math.inf, math.inf))
+        self._wrist = WristFollower(self.options.wrist)
+        speed = np.full(len(anatomy.LIMITS), self.options.finger_speed)
+        self._fingers = JointFollower(anatomy.LIMITS[:, 0], anatomy.LIMITS[:, 1], speed)
+        self._joints = _robot_follower(retargeter, self.options.joint_speed)
+        self._seen = self._commanded = -math.inf
+        self._stamp: float | None = None
+        self._state: SafetyState = 'disarmed'
+
+    def request(self, arm: bool, now: float, who: str) -> str | None:
+        """Arm or disarm; return why it cannot be."""
+        if not arm:
+            self.safety.disarm(f'disarmed by {who}')
+            self._stand_still()
+            return None
+        return self.safety.arm(now)
+
+    def beat(self, active: bool, now: float) -> None:
+        """Take in a message of the dead man's topic."""
+        self._heartbeat.beat(active, now)
+        self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: what is due by the clock happens, and the command says so."""
+        self.safety.tick(now)
+        if self.options.dead_man == 'topic':
+            self._pull(self._heartbeat.level(now), now, 'the dead-man topic')
+        self._stand_still()
+
+    def see(self, skeleton: Skeleton, now: float) -> None:
+        """Take in a frame."""
+        positions, problem = skeleton.positions, skeleton.flaw
+        if positions is not None and problem is None:
+            problem = flaw(positions)
+        wrist = None if positions is None else positions[0]
+        self.safety.see(
+            Sighting(wrist, skeleton.confidence, skeleton.stamp, skeleton.age, problem), now
+        )
+        self._stand_still()
+        self.measured = None
+        if positions is not None and problem is None:
+            self.measured = self._measure(positions, skeleton.stamp, now)
+            if self.options.dead_man == 'gesture':
+                self._gesture = self.options.gesture.active(self.measured.openings, self._gesture)
+                self._pull(self._gesture, now, 'the gesture')
+        self.tick(now)
+        if self.safety.follows and self.measured is not None:
+            self._follow(self.measured, now)
+
+    def start_robot_at(self, positions: Floats) -> None:
+        """Let the first command start from where the robot hand's joints [J] are."""
+        if self._joints is not None and self.command is None:
+            self._joints.start_at(positions)
+
+    def fail(self, reason: str) -> None:
+        """Stop following, because something went wrong around here."""
+        self.safety.lose(reason)
+        self._stand_still()
+
+    def _pull(self, level: bool, now: float, who: str) -> None:
+        """Let the dead man's level ask for what it asks for."""
+        request = self._trigger(level, now)
+        if request == 'toggle':
+            request = 'disarm' if self.safety.state in ('armed', 'holding') else 'arm'
+        if request is not None:
+            self.request(request == 'arm', now, who)
+
+    def _measure(self, positions: Floats, stamp: float | None, now: float) -> Hand:
+        if now - self._seen > _FORGET_SIZE:
+            self._size.reset()
+        # The camera's clock is steadier than arrivals are.
+        period = now - self._seen
+        if stamp is not None and self._stamp is not None:
+            period = stamp - self._stamp
+        if not 0 < period <= _LONGEST_GAP:
+            self._observed.reset()
+        self._seen, self._stamp = now, stamp
+        handedness, size = self.options.handedness, self._size(float(palm_length(positions)))
+        return Hand(
+            self._observed(positions[0], wrist_frame(positions, handedness), period),
+            finger_angles(positions, handedness),
+            openings(positions, size),
+            keypoints(positions, handedness),
+            size,
+        )
+
+    def _follow(self, hand: Hand, now: float) -> None:
+        period = min(max(now - self._commanded, _SHORTEST_STEP), _LONGEST_STEP)
+        self._commanded = now
+        limited = replace(
+            hand,
+            wrist=self._wrist(hand.wrist.position, hand.wrist.rotation, period),
+            finger_angles=self._fingers(hand.finger_angles, period),
+        )
+        joints = None
+        if self._retarget is not None and self._joints is not None:
+            points = adult_size(hand.keypoints, hand.palm_length)
+            target = self._retarget(points, hand.openings)
+            if not np.isfinite(target).all():
+                self.fail('the retargeting gives joints that are not finite')
+                return
+            joints = self._joints(target, period)
+        self.command = Command(limited, joints, held=False)
+
+    def _stand_still(self) -> None:
+        """Hold the command, or drop it, while the robot may not follow."""
+        state, before = self.safety.state, self._state
+        self._state = state
+        if state == 'lost' and before != 'lost':
+            self._trigger.require_release()
+        if self.safety.follows or self.command is None:
+            return
+        if not self.options.hold:
+            self.command = None
+        elif not self.command.held:
+            self._wrist.rest()
+            hand = replace(self.command.hand, wrist=self.command.hand.wrist.held())
+            self.command = replace(self.command, hand=hand, held=True)
+
+
+def _robot_follower(retargeter: Retargeter | None, fraction: float) -> JointFollower | None:
+    if retargeter is None:
+        return None
+    return JointFollower(retargeter.lower, retargeter.upper, fraction * retargeter.velocity)
