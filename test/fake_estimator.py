@@ -25,6 +25,8 @@ class FakeSkeleton:
     reference_point: np.ndarray
     cube_size: float
     points: np.ndarray
+    handedness: str = 'right'
+    number: int = 1
 
 
 class FakeEstimator:

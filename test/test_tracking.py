@@ -24,9 +24,15 @@ class Scripted:
     confidence: float = 0.8
     place: tuple[float, float, float] = (0.0, 0.0, 0.5)
     cube_size: float = 0.25
+    handedness: str = 'right'
     asked: list = field(default_factory=list)
 
-    def __call__(self, depth, camera, reference=None, passes=None):
+    def without(self, depth, camera, others, own=None):
+        """There is nobody else."""
+        assert not others
+        return depth
+
+    def __call__(self, depth, camera, reference=None, passes=None, handedness=None):
         self.asked.append(
             None if reference is None else tuple(np.round(np.float64(reference), 3).tolist())
         )
@@ -42,6 +48,7 @@ class Scripted:
             reference_point=place,
             cube_size=self.cube_size,
             points=np.zeros((0, 3), np.float32),
+            handedness='right',
         )
         return Estimate((hand,), {})
 

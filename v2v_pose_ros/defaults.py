@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Handedness = Literal['right', 'left']
+Handedness = Literal['right', 'left', 'auto']
 
 MODEL = 'hand_lite'
 """The shipped model that is taken where none is named."""
@@ -16,14 +16,17 @@ MODEL = 'hand_lite'
 RUNTIMES = ('auto', 'torch', 'openvino', 'openvino_int8', 'onnx')
 """What may execute a network; see `runtimes.make_runtime`."""
 
-HANDEDNESSES: tuple[Handedness, ...] = ('right', 'left')
-"""Which hand the camera may see."""
+HANDEDNESSES: tuple[Handedness, ...] = ('right', 'left', 'auto')
+"""Which hand the camera may see; 'auto' finds out."""
 
 HANDEDNESS: Handedness = 'right'
 """The hand that the models know; the other is mirrored on its way through."""
 
-DEPTH_RANGE = (0.15, 1.5)
+DEPTH_RANGES = {'hand': (0.15, 1.5), 'body': (0.5, 6.0)}
 """Nearest and farthest depth (m) where a subject is looked for."""
+
+DEPTH_RANGE = DEPTH_RANGES['hand']
+"""The same for the shipped model that is taken where none is named."""
 
 PASSES = 2
 """How often the network sees a frame: the second time, about the joints found first."""
@@ -37,6 +40,9 @@ to 0.97.
 
 ACQUIRE_MARGIN = 0.05
 """How much more confidence a new subject takes than one that is followed."""
+
+MAX_SUBJECTS = 1
+"""How many subjects are followed at most."""
 
 LOSE_TIME = 0.5
 """Seconds after which a subject that is not seen is lost."""

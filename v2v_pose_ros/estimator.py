@@ -8,7 +8,6 @@ import itertools
 import time
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 
 from v2v_pose_ros.camera import Camera, FloatArray
@@ -27,9 +26,13 @@ from v2v_pose_ros.localization import (
     LocalizerOptions,
     refinement_crop,
 )
-from v2v_pose_ros.models import load_model, Model, ModelError
+from v2v_pose_ros.models import load_model, Model
+from v2v_pose_ros.reading import CubeReader, SkeletonEstimate
 from v2v_pose_ros.runtimes import make_runtime, Runtime
+from v2v_pose_ros.separation import hide_subjects, MARGIN
 from v2v_pose_ros.skeletons import Skeleton
+
+__all__ = ['Estimate', 'PoseEstimator', 'SkeletonEstimate']
 
 _FEW_POINTS = 50  # fewer than this in the cube are no subject
 _CANDIDATES = 8  # reference points tried at most where a subject is searched for
@@ -37,34 +40,8 @@ _SURE = 0.75  # confidence at which the search ends
 _HOPE = 0.2  # confidence from which on a cube follows what it shows
 _SETTLED = 0.15  # of the cube: a shorter way to go is left to the second pass
 _STEPS = 4  # moves of the cube from one candidate
-
-
-@dataclass(frozen=True)
-class SkeletonEstimate:
-    """One subject's skeleton, metres in the optical frame.
-
-    Attributes:
-        skeleton: names and tree of the J joints.
-        positions: [J, 3].
-        confidences: [J] in 0..1; see `voxels.Decoded`.
-        covariances: [J, 3, 3] square metres.
-        reference_point: [3] centre of the cube.
-        cube_size: edge of the cube.
-        points: [N, 3] the measured points in the cube.
-    """
-
-    skeleton: Skeleton
-    positions: FloatArray
-    confidences: FloatArray
-    covariances: FloatArray
-    reference_point: FloatArray
-    cube_size: float
-    points: FloatArray
-
-    @property
-    def confidence(self) -> float:
-        """Mean confidence of the joints."""
-        return float(self.confidences.mean())
+_GLANCE_STEPS = 1  # the same, where others wait for their turn
+_SAME_PLACE = 0.2  # of the cube: a candidate that is nearer to one refused is the same
 
 
 @dataclass(frozen=True)
@@ -95,6 +72,9 @@ class PoseEstimator:
     `passes` of two or more, the cube is moved to the middle of the joints found before, which
     corrects reference points that a forearm or a distraction has pulled away.
 
+    The networks know right hands; left ones are mirrored on their way through.  With the
+    handedness 'auto', what is found is looked at both ways, and the surer one counts.
+
     An estimator has no memory from frame to frame and belongs to one thread; see `tracking`.
     """
 
@@ -115,42 +95,46 @@ class PoseEstimator:
         Raises:
             ModelError: no model, or models of different skeletons or cubes.
         """
-        if not models or len(models) != len(runtimes):
-            raise ModelError('an estimator needs at least one model, and one runtime for each')
-        for model in models[1:]:
-            if model.info.skeleton != models[0].info.skeleton:
-                raise ModelError(
-                    f'models {models[0].info.name} and {model.info.name} have different '
-                    'skeletons; an ensemble averages the joints of one skeleton'
-                )
         if passes < 1:
             raise ValueError(f'passes is {passes}; at least one is needed')
         if handedness not in HANDEDNESSES:
-            raise ValueError(f"handedness is {handedness!r}; 'right' or 'left' is meant")
-        self.skeleton = models[0].info.get_skeleton()
-        self.model_names = tuple(model.info.name for model in models)
-        self.runtime_name = ', '.join(dict.fromkeys(runtime.name for runtime in runtimes))
-        self._trained = [model.info.make_codec() for model in models]
-        self._runtimes = list(runtimes)
-        self.set_cube_size(cube_size)
+            known = ', '.join(HANDEDNESSES)
+            raise ValueError(f'handedness is {handedness!r}; one of {known} is meant')
+        self._reader = CubeReader(models, runtimes, cube_size)
         self.localizer = localizer or LocalizerOptions()
         self.min_confidence = min_confidence
         self._refinement = refinement
-        self._mirror = handedness == 'left' and self.skeleton.name == 'hand'
+        self.handedness = handedness if self.skeleton.name == 'hand' else ''
         self.passes = passes
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """What is looked for."""
+        return self._reader.skeleton
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The models, as many as are averaged."""
+        return self._reader.model_names
+
+    @property
+    def runtime_name(self) -> str:
+        """What runs the networks."""
+        return self._reader.runtime_name
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
         """Where the networks run."""
-        return tuple(runtime.device for runtime in self._runtimes)
+        return self._reader.devices
+
+    @property
+    def cube_size(self) -> float:
+        """Edge of the cube in metres."""
+        return self._reader.cube_size
 
     def set_cube_size(self, cube_size: float | None) -> None:
         """Change the edge of the cube in metres; None takes the models' own."""
-        codecs = self._trained
-        if cube_size:
-            codecs = [replace(codec, cube_size=float(cube_size)) for codec in codecs]
-        self._networks = list(zip(codecs, self._runtimes, strict=True))
-        self.cube_size = max(codec.cube_size for codec in codecs)
+        self._reader.set_cube_size(cube_size)
 
     @classmethod
     def load(
@@ -175,7 +159,7 @@ class PoseEstimator:
             device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
             runtime: one of `defaults.RUNTIMES`.
             depth_range: nearest and farthest depth in metres where a subject is looked for.
-            handedness: which hand; a left hand is mirrored on its way through.
+            handedness: which hand it is, or 'auto'.
             passes: how often the network sees the frame; from the second time on the cube is
                 centred on the joints found before.
             cube_size: edge of the cube in metres; the models' own by default.
@@ -201,9 +185,7 @@ class PoseEstimator:
 
     def warm_up(self) -> None:
         """Run every network once so that the first frame is not slower than the others."""
-        for codec, runtime in self._networks:
-            size = codec.input_size
-            runtime(torch.zeros(1, 1, size, size, size))
+        self._reader.warm_up()
 
     def __call__(
         self,
@@ -211,6 +193,9 @@ class PoseEstimator:
         camera: Camera,
         reference: FloatArray | None = None,
         passes: int | None = None,
+        *,
+        subjects: int = 1,
+        handedness: str | None = None,
     ) -> Estimate:
         """Estimate the skeletons in a frame.
 
@@ -219,9 +204,13 @@ class PoseEstimator:
             camera: the camera of this image.
             reference: [3] where the subject is, metres; found in the image by default.
             passes: how often the network sees the frame; the estimator's own by default.
+            subjects: how many are searched for at most, the nearest first; at a reference point
+                there is one.
+            handedness: of the subject; the estimator's own by default.
 
         Returns:
-            At most one skeleton, none where no subject is found.
+            The skeletons in the order in which they were found, numbered from 1 on; none where no
+            subject is found.
 
         Raises:
             ValueError: image and camera differ in size.
@@ -231,29 +220,85 @@ class PoseEstimator:
                 f'the depth image has {depth.shape[1]} x {depth.shape[0]} pixels; the camera has '
                 f'{camera.width} x {camera.height}'
             )
+        side = self.handedness if handedness is None else handedness
         watch = _Stopwatch()
-        if reference is None:
-            best = self._search(depth, camera, watch)
-        else:
-            best = self._pass(depth, camera, reference, watch)
-        for _ in range((passes or self.passes) - 1 if best is not None else 0):
+        found: list[SkeletonEstimate] = []
+        for number in range(1, (subjects if reference is None else 1) + 1):
+            rest = self.without(depth, camera, [each.positions for each in found])
+            if reference is None:
+                best = self._search(rest, camera, side, watch)
+            else:
+                best = self._pass(rest, camera, reference, side, watch)
+            best = self._settle(rest, camera, best, passes or self.passes, watch)
+            if best is None or best.confidence < self.min_confidence:
+                break
+            found.append(replace(best, number=number))
+        return Estimate(tuple(found), watch.seconds)
+
+    def glance(
+        self, depth: FloatArray, camera: Camera, refused: Sequence[FloatArray]
+    ) -> tuple[Estimate, FloatArray | None]:
+        """Look for a subject at a single place, in little time.
+
+        Args:
+            depth: [H, W] metres, 0 = no measurement.
+            camera: the camera of this image.
+            refused: [3] each, places where no subject was a moment ago.
+
+        Returns:
+            A skeleton or none, and the place that was looked at; None as place when there is none
+            that was not refused.
+        """
+        watch = _Stopwatch()
+        for place in itertools.islice(self._candidates(depth, camera), _CANDIDATES):
+            watch.lap('localization')
+            same = _SAME_PLACE * self.cube_size
+            if any(np.abs(place - other).max() < same for other in refused):
+                continue
+            best = self._follow(depth, camera, place, self.handedness, watch, _GLANCE_STEPS)
+            if best is None or best.confidence < self.min_confidence:
+                return Estimate((), watch.seconds), place
+            return Estimate((best,), watch.seconds), place
+        watch.lap('localization')
+        return Estimate((), watch.seconds), None
+
+    def without(
+        self,
+        depth: FloatArray,
+        camera: Camera,
+        others: Sequence[FloatArray],
+        own: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return a depth image without other subjects; see `separation.hide_subjects`."""
+        margin = MARGIN * self.cube_size
+        return hide_subjects(depth, camera, self.skeleton, others, margin, own)
+
+    def _settle(
+        self,
+        depth: FloatArray,
+        camera: Camera,
+        best: SkeletonEstimate | None,
+        passes: int,
+        watch: _Stopwatch,
+    ) -> SkeletonEstimate | None:
+        """Centre the cube on the joints, again and again, until all passes are done."""
+        for _ in range(passes - 1 if best is not None else 0):
             assert best is not None
-            result = self._pass(depth, camera, bounding_box_middle(best.positions), watch)
+            centre = bounding_box_middle(best.positions)
+            result = self._pass(depth, camera, centre, best.handedness, watch)
             if result is None:
                 break
             best = result
-        if best is None or best.confidence < self.min_confidence:
-            return Estimate((), watch.seconds)
-        return Estimate((best,), watch.seconds)
+        return best
 
     def _search(
-        self, depth: FloatArray, camera: Camera, watch: _Stopwatch
+        self, depth: FloatArray, camera: Camera, side: str, watch: _Stopwatch
     ) -> SkeletonEstimate | None:
         """Return the most confident of what is found from the candidates on."""
         best: SkeletonEstimate | None = None
         for candidate in itertools.islice(self._candidates(depth, camera), _CANDIDATES):
             watch.lap('localization')
-            result = self._follow(depth, camera, candidate, watch)
+            result = self._follow(depth, camera, candidate, side, watch, _STEPS)
             if result is not None and (best is None or result.confidence > best.confidence):
                 best = result
             if best is not None and best.confidence >= _SURE:
@@ -261,17 +306,23 @@ class PoseEstimator:
         return best
 
     def _follow(
-        self, depth: FloatArray, camera: Camera, centre: FloatArray, watch: _Stopwatch
+        self,
+        depth: FloatArray,
+        camera: Camera,
+        centre: FloatArray,
+        side: str,
+        watch: _Stopwatch,
+        steps: int,
     ) -> SkeletonEstimate | None:
         """Move the cube after the joints, as along an arm to its hand, while there is hope."""
-        best = result = self._pass(depth, camera, centre, watch)
-        for _ in range(_STEPS):
+        best = result = self._pass(depth, camera, centre, side, watch)
+        for _ in range(steps):
             if result is None or result.confidence < _HOPE:
                 break
             middle = bounding_box_middle(result.positions)
             if np.abs(middle - result.reference_point).max() < _SETTLED * self.cube_size:
                 break
-            result = self._pass(depth, camera, middle, watch)
+            result = self._pass(depth, camera, middle, side, watch)
             if result is not None and (best is None or result.confidence > best.confidence):
                 best = result
         return best
@@ -287,45 +338,30 @@ class PoseEstimator:
         cube = float(self._refinement.info.codec['cube_size'])
         crop = torch.from_numpy(refinement_crop(depth, camera, reference, cube))
         with torch.inference_mode():
-            if self._mirror:
+            if self.handedness == 'left':
                 crop = crop.flip(-1)
             offset = self._refinement.network(crop)[0].numpy() * (cube / 2)
-        if self._mirror:
+        if self.handedness == 'left':
             offset = offset * np.array([-1, 1, 1], np.float32)
         return np.asarray(reference + offset, np.float32)
 
     def _pass(
-        self, depth: FloatArray, camera: Camera, centre: FloatArray, watch: _Stopwatch
+        self,
+        depth: FloatArray,
+        camera: Camera,
+        centre: FloatArray,
+        side: str,
+        watch: _Stopwatch,
     ) -> SkeletonEstimate | None:
         """Voxelise the cube about a centre and read the joints; None where it is empty."""
         points = crop_points(depth, camera, centre, self.cube_size)
         watch.lap('crop')
         if len(points) < _FEW_POINTS:
             return None
-        local = (points - centre) * self._mirroring
-        origin = np.zeros(3, np.float32)
-        positions, confidences, covariances = [], [], []
-        for codec, runtime in self._networks:
-            grid = torch.from_numpy(codec.occupancy_numpy(local, origin))
-            watch.lap('voxels')
-            output = runtime(grid)
-            watch.lap('network')
-            decoded = codec.decode(output, torch.zeros(1, 3, device=output.device))
-            positions.append(decoded.positions[0].cpu().numpy())
-            confidences.append(decoded.confidences[0].cpu().numpy())
-            covariances.append(decoded.covariances[0].cpu().numpy())
-            watch.lap('decoding')
-        mirror = self._mirroring
-        return SkeletonEstimate(
-            skeleton=self.skeleton,
-            positions=(np.mean(positions, axis=0) * mirror + centre).astype(np.float32),
-            confidences=np.mean(confidences, axis=0, dtype=np.float32),
-            covariances=np.mean(covariances, axis=0, dtype=np.float32) * np.outer(mirror, mirror),
-            reference_point=np.asarray(centre, np.float32),
-            cube_size=self.cube_size,
-            points=points,
-        )
-
-    @property
-    def _mirroring(self) -> NDArray[np.float32]:
-        return np.array([-1 if self._mirror else 1, 1, 1], np.float32)
+        if side != 'auto':
+            return self._reader(points, centre, side, watch.lap)
+        right = self._reader(points, centre, 'right', watch.lap)
+        if right.confidence < _HOPE:  # no hand at all: mirrored, it would be none either
+            return right
+        left = self._reader(points, centre, 'left', watch.lap)
+        return left if left.confidence > right.confidence else right

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 import torch
 from torch import nn, Tensor
 
+from v2v_pose_ros.calibration import Calibration
 from v2v_pose_ros.networks.build import config_from, make_network
 from v2v_pose_ros.skeletons import DATASET_SKELETONS, Skeleton
 from v2v_pose_ros.voxels import VoxelCodec
@@ -46,6 +47,8 @@ class ModelInfo:
         codec: cube, grid and convention; of a refinement network only the cube size counts.
         training: data, recipe and hardware in words.
         errors: measured errors, name to figure, millimetres unless the name says otherwise.
+        calibration: of the covariances, the fields of `calibration.Calibration`; empty in files
+            that were not calibrated.
     """
 
     name: str
@@ -55,10 +58,18 @@ class ModelInfo:
     kind: str = 'v2v'
     training: dict[str, str] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def make_codec(self) -> VoxelCodec:
         """Return the codec that the network was trained with."""
         return VoxelCodec(**self.codec)
+
+    def make_calibration(self) -> Calibration | None:
+        """Return how covariances are calibrated; None where nobody measured it."""
+        if not self.calibration:
+            return None
+        floor, scales = self.calibration['floor'], self.calibration['scales']
+        return Calibration(float(floor), tuple(float(scale) for scale in scales))
 
     def get_skeleton(self) -> Skeleton:
         """Return the skeleton; raise ModelError for one this version does not know."""
@@ -121,7 +132,7 @@ def find_model(name: str) -> Path:
 
 def checksum(tensors: Mapping[str, Tensor], info: ModelInfo) -> str:
     """Return the SHA-256 of what a file says of itself and of its tensors, bytes and shapes."""
-    digest = hashlib.sha256(json.dumps(asdict(info), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(_document(info), sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
@@ -138,7 +149,29 @@ def save_model(
         for name, tensor in network.state_dict().items()
         if not name.endswith('num_batches_tracked')
     }
-    document = {'format': _FORMAT, **asdict(info), 'sha256': checksum(tensors, info)}
+    _write(path, tensors, info)
+
+
+def replace_info(path: Path, info: ModelInfo) -> None:
+    """Let a model file say something else of itself; its weights stay what they are.
+
+    Raises:
+        ModelError: the file is missing, damaged or changed.
+    """
+    _, tensors = _read(path)
+    _write(path, tensors, info)
+
+
+def _document(info: ModelInfo) -> dict[str, Any]:
+    """Return what goes into a file; what was added later is left out where it says nothing."""
+    document = asdict(info)
+    if not info.calibration:
+        del document['calibration']
+    return document
+
+
+def _write(path: Path, tensors: dict[str, Tensor], info: ModelInfo) -> None:
+    document = {'format': _FORMAT, **_document(info), 'sha256': checksum(tensors, info)}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
     save_file(tensors, part, metadata={_KEY: json.dumps(document, sort_keys=True)})
@@ -164,20 +197,26 @@ def load_model(name: str | Path, skeleton: str | None = None, kind: str = 'v2v')
         ModelError: the file is missing, damaged, changed, or of another skeleton or kind.
     """
     path = find_model(str(name))
-    with _open(path) as file:
-        info, expected = _parse(path, file.metadata())
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    info, tensors = _read(path)
     if info.kind != kind:
         raise ModelError(f'{path} is a {info.kind} model; a {kind} model is needed here')
     if skeleton is not None and info.skeleton != skeleton:
         raise ModelError(f'{path} finds the skeleton {info.skeleton!r}; {skeleton!r} is needed')
     network = _fill(path, info, tensors)
+    return Model(network.eval().requires_grad_(False), info, path)
+
+
+def _read(path: Path) -> tuple[ModelInfo, dict[str, Tensor]]:
+    """Return what a file says of itself, and its tensors; raise ModelError for a damaged one."""
+    with _open(path) as file:
+        info, expected = _parse(path, file.metadata())
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     if checksum(tensors, info) != expected:
         raise ModelError(
             f'{path} is damaged or was changed: its weights and metadata do not match their '
             'checksum; fetch it again or restore it from version control'
         )
-    return Model(network.eval().requires_grad_(False), info, path)
+    return info, tensors
 
 
 def _open(path: Path) -> Any:
@@ -200,6 +239,7 @@ def _parse(path: Path, metadata: dict[str, str] | None) -> tuple[ModelInfo, str]
         info = ModelInfo(**document)
         _check_types(info)
         info.make_codec()
+        _check_calibration(info)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f'{path} has metadata that cannot be used: {error}') from error
     if version != _FORMAT:
@@ -212,7 +252,7 @@ def _check_types(info: ModelInfo) -> None:
     for key in ('name', 'skeleton', 'kind'):
         if not isinstance(getattr(info, key), str):
             raise ValueError(f'{key} is {getattr(info, key)!r}; a text is meant')
-    for key in ('network', 'codec', 'training', 'errors'):
+    for key in ('network', 'codec', 'training', 'errors', 'calibration'):
         if not isinstance(getattr(info, key), dict):
             raise ValueError(f'{key} is {getattr(info, key)!r}; a mapping is meant')
     size = info.codec.get('input_size', 88)
@@ -221,6 +261,17 @@ def _check_types(info: ModelInfo) -> None:
     ):
         raise ValueError(
             f'input_size is {size!r}; a multiple of 8 from {_GRIDS[0]} to {_GRIDS[1]} is meant'
+        )
+
+
+def _check_calibration(info: ModelInfo) -> None:
+    """Raise ValueError for a calibration of other joints than the skeleton's."""
+    calibration = info.make_calibration()
+    joints = info.network.get('joints')
+    if calibration is not None and len(calibration.scales) != joints:
+        raise ValueError(
+            f'the calibration has {len(calibration.scales)} scales; the network has {joints} '
+            'joints'
         )
 
 

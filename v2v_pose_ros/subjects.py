@@ -57,16 +57,32 @@ class Subject:
 
 
 def name_subjects(
-    estimates: Sequence[SkeletonEstimate], name: str, handedness: str = 'right'
+    estimates: Sequence[SkeletonEstimate],
+    name: str,
+    handedness: str = 'right',
+    *,
+    several: bool = False,
 ) -> list[Subject]:
-    """Give estimates their names: the subject's own for the first, name_2, name_3 for others."""
+    """Give estimates their names.
+
+    Args:
+        estimates: skeletons of one frame.
+        name: the subject's, where there is but one; so it keeps its name when it is acquired anew.
+        handedness: of hands that do not say it themselves.
+        several: whether there may be more; then they are told apart by their numbers: the name
+            alone is number 1, name_2 is number 2, and so on.
+    """
     return [
         Subject(
-            name if number == 1 else f'{name}_{number}',
+            f'{name}_{estimate.number}' if several and estimate.number > 1 else name,
             estimate,
-            bone_orientations(estimate.skeleton, estimate.positions, handedness=handedness),
+            bone_orientations(
+                estimate.skeleton,
+                estimate.positions,
+                handedness=estimate.handedness or handedness,
+            ),
         )
-        for number, estimate in enumerate(estimates, start=1)
+        for estimate in estimates
     ]
 
 

@@ -1,5 +1,7 @@
 """Message builders, against expectations written by hand."""
 
+from dataclasses import replace
+
 from builtin_interfaces.msg import Duration, Time
 import numpy as np
 import pytest
@@ -44,9 +46,24 @@ def xyz(point):
 
 
 def test_subjects_have_different_names():
-    named = name_subjects([estimate_of()] * 3, 'hand')
+    estimates = [replace(estimate_of(), number=number) for number in (1, 2, 3)]
+    named = name_subjects(estimates, 'hand', several=True)
     assert [subject.identity for subject in named] == ['hand', 'hand_2', 'hand_3']
     assert named[1].frame(HAND.index('ring_tip')) == 'hand_2/ring_tip'
+
+
+def test_a_subject_that_is_the_only_one_keeps_its_name():
+    (named,) = name_subjects([replace(estimate_of(), number=7)], 'hand')
+    assert named.identity == 'hand'
+
+
+def test_a_left_hand_says_so_and_is_turned_like_one():
+    estimate = replace(estimate_of(), handedness='left')
+    (subject,) = name_subjects([estimate], 'hand')
+    (skeleton,) = messages.skeleton_array_message(HEADER, [subject], 0.0).skeletons
+    assert skeleton.handedness == 'left'
+    expected = bone_orientations(HAND, estimate.positions, handedness='left')
+    np.testing.assert_array_equal(subject.orientations, expected)
 
 
 def test_skeleton_carries_all_that_was_estimated(estimate, subjects):

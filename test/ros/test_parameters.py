@@ -19,7 +19,7 @@ LIVE |= {'cube_size', 'passes', 'tracking', 'acquire_margin', 'acquire_time', 'l
 LIVE |= {'filter', 'filter_min_cutoff', 'filter_beta'}
 LIVE |= {'publish_poses', 'publish_markers', 'publish_points', 'publish_overlay'}
 LIVE |= {f'workspace_{end}_{axis}' for end in ('min', 'max') for axis in 'xyz'}
-LIVE |= {'reference_timeout'}
+LIVE |= {'reference_timeout', 'max_subjects'}
 COMMENTED_TOGETHER = {f'workspace_{end}_{axis}' for end in ('min', 'max') for axis in 'xyz'}
 COMMENTED_TOGETHER |= {'max_depth', 'publish_markers', 'publish_points', 'publish_overlay'}
 
@@ -71,7 +71,7 @@ def test_overrides_are_taken(make_node):
     [
         ('qos_profile', 'reliable', ['sensor_data', 'system_default']),
         ('runtime', 'caffe', ['torch', 'openvino']),
-        ('handedness', 'both', ['right', 'left']),
+        ('handedness', 'both', ['right', 'left', 'auto']),
         ('device', 'gpu', ['cuda:N']),
         ('model', 'a,,b', ['commas']),
         ('model', '', ['model file']),

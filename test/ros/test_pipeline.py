@@ -22,6 +22,7 @@ class HesitantEstimator:
     runtime_name = 'none'
     cube_size = 0.25
     passes = 2
+    handedness = 'right'
 
     def __init__(self, depth_range):
         self.localizer = LocalizerOptions(depth_range=depth_range)
@@ -42,7 +43,11 @@ class HesitantEstimator:
         """Remember it."""
         self.cube_size = cube_size or 0.25
 
-    def __call__(self, depth, camera, reference=None, passes=None):
+    def without(self, depth, camera, others, own=None):
+        """There is nobody else."""
+        return depth
+
+    def __call__(self, depth, camera, reference=None, passes=None, subjects=1, handedness='right'):
         """Return the hand, wherever it was looked for."""
         for error in self.failures:
             self.failed += 1
@@ -57,6 +62,7 @@ class HesitantEstimator:
             reference_point=points.mean(0),
             cube_size=self.cube_size,
             points=points,
+            handedness=handedness,
         )
         return Estimate((hand,), {})
 
@@ -100,9 +106,9 @@ def test_a_live_min_confidence_decides_what_is_followed(bench, estimator):
     set_min_confidence(0.7)
     # What was followed is not sure enough any more, and neither is what the search finds.
     assert looks_and_skeletons() == (['followed', 'searched'], 0)
-    assert looks_and_skeletons() == (['searched'], 0)
+    assert looks_and_skeletons() == (['followed', 'searched'], 0)
     set_min_confidence(0.55)
-    assert looks_and_skeletons() == (['searched'], 1)
+    assert looks_and_skeletons() == (['followed'], 1)
     assert looks_and_skeletons() == (['followed'], 1)
 
 

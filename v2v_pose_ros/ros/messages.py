@@ -35,6 +35,7 @@ def _skeleton_message(subject: Subject, latency: float) -> Skeleton:
     return Skeleton(
         subject_id=subject.identity,
         skeleton_name=estimate.skeleton.name,
+        handedness=estimate.handedness,
         joint_names=list(estimate.skeleton.names),
         poses=_poses(subject),
         confidences=np.asarray(estimate.confidences, np.float32).tolist(),

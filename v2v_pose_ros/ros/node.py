@@ -296,7 +296,8 @@ class PoseNode(ManagedNode):
         estimate = estimator(visible, camera, parameters, stamp, reference)
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if is_found(each, parameters)]
-        subjects = name_subjects(found, parameters.subject, parameters.handedness)
+        several = parameters.max_subjects > 1
+        subjects = name_subjects(found, parameters.subject, several=several)
         self._publish(frame, subjects, parameters, Picture(depth, camera))
 
     def _publish(

@@ -65,8 +65,15 @@ class NodeParameters(Parameters):
     )
     handedness: str = parameter(
         defaults.HANDEDNESS,
-        'Which hand the camera sees; the models know right ones.',
+        'Which hand the camera sees; auto finds out, for every subject on its own.',
         choices=defaults.HANDEDNESSES,
+    )
+    max_subjects: int = parameter(
+        defaults.MAX_SUBJECTS,
+        'How many subjects are followed at most, the nearest of those in view first. Each costs '
+        'a pass of the network. One has the name subject; several are told apart by numbers.',
+        live=True,
+        span=(1, 10),
     )
     rectified: bool = parameter(
         False,

@@ -90,8 +90,7 @@ class Pipeline:
         self._gpu_failures = 0
         self.degraded = ''
         self._tracker = Tracker(self._estimator)
-        self._filter = OneEuroFilter()
-        self._filtered = 0
+        self._filters: dict[int, OneEuroFilter] = {}  # by number of the subject
         self._applied = parameters
         self._configure(parameters)
         self.model_names = self._estimator.model_names
@@ -132,17 +131,22 @@ class Pipeline:
 
     @property
     def tracking(self) -> str:
-        """What is known of the subject."""
-        return self._tracker.state if self._applied.tracking else ''
+        """What is known of the subject, or of how many what is known."""
+        if not self._applied.tracking:
+            return ''
+        states = self._tracker.states
+        if self._applied.max_subjects == 1 or not states:
+            return self._tracker.state
+        return ', '.join(f'{states.count(each)} {each}' for each in dict.fromkeys(states))
 
     def warm_up(self) -> None:
         """Run every network once."""
         self._estimator.warm_up()
 
     def reset(self) -> None:
-        """Forget where the subject was and how it moved."""
+        """Forget where the subjects were and how they moved."""
         self._tracker.reset()
-        self._filter.reset()
+        self._filters = {}
 
     def __call__(
         self,
@@ -158,14 +162,13 @@ class Pipeline:
             if parameters.tracking:
                 estimate = self._tracker(depth, camera, stamp, reference)
             else:
-                estimate = self._estimator(depth, camera, reference)
+                subjects = parameters.max_subjects
+                estimate = self._estimator(depth, camera, reference, subjects=subjects)
         except RuntimeError as error:  # running out of memory is one, like every error of CUDA
             self._recover(error)
             raise
         self._gpu_failures = 0
-        if parameters.filter and estimate.skeletons:
-            estimate = self._steady(estimate, stamp)
-        return estimate
+        return self._steady(estimate, stamp) if parameters.filter else estimate
 
     def _recover(self, error: RuntimeError) -> None:
         """Leave a GPU that failed several times in a row, for good: the CPU does its work."""
@@ -209,20 +212,27 @@ class Pipeline:
             parameters.acquire_margin,
             parameters.acquire_time,
             parameters.lose_time,
+            parameters.max_subjects,
         )
-        self._filter.options = OneEuroOptions(parameters.filter_min_cutoff, parameters.filter_beta)
-        self._filter.longest_gap = parameters.lose_time
 
     def _steady(self, estimate: Estimate, stamp: float) -> Estimate:
-        """Filter the joints; those of a new subject pass as they are."""
-        if self._tracker.acquisitions != self._filtered:
-            self._filtered = self._tracker.acquisitions
-            self._filter.reset()
-        (skeleton,) = estimate.skeletons
-        if not np.isfinite(skeleton.positions).all():
-            return estimate
-        steadied = replace(skeleton, positions=self._filter(skeleton.positions, stamp))
-        return replace(estimate, skeletons=(steadied,))
+        """Filter everybody's joints; those of a new subject pass as they are."""
+        alone = {1} if self._applied.max_subjects == 1 else set()
+        followed = self._tracker.numbers if self._applied.tracking else alone
+        self._filters = {
+            number: self._filters.get(number) or OneEuroFilter() for number in followed
+        }
+        steadied = tuple(self._steadied(each, stamp) for each in estimate.skeletons)
+        return replace(estimate, skeletons=steadied)
+
+    def _steadied(self, skeleton: SkeletonEstimate, stamp: float) -> SkeletonEstimate:
+        steady, applied = self._filters.get(skeleton.number), self._applied
+        # Without tracking, nobody knows which of several subjects is which.
+        if steady is None or not np.isfinite(skeleton.positions).all():
+            return skeleton
+        steady.options = OneEuroOptions(applied.filter_min_cutoff, applied.filter_beta)
+        steady.longest_gap = applied.lose_time
+        return replace(skeleton, positions=steady(skeleton.positions, stamp))
 
 
 def is_found(estimate: SkeletonEstimate, parameters: NodeParameters) -> bool:
