@@ -1,98 +1,260 @@
-"""`v2v-pose predict`: the joints in depth images."""
+"""`v2v-pose predict`: the joints in depth images, in files and recordings."""
 
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterator, Sequence
+import contextlib
+from dataclasses import replace
+import io
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+import re
+import sys
+from typing import TYPE_CHECKING
 
 from v2v_pose_ros.commands import CommandError
 from v2v_pose_ros.commands.estimator import add_estimator_arguments, load_estimator
+from v2v_pose_ros.commands.record import add_topic_arguments
 
 if TYPE_CHECKING:  # it would import PyTorch
-    from v2v_pose_ros.estimator import SkeletonEstimate
+    from v2v_pose_ros.estimator import PoseEstimator
+    from v2v_pose_ros.frames import DepthFrame
+    from v2v_pose_ros.recordings.tables import Table
+    from v2v_pose_ros.subjects import Subject
+    from v2v_pose_ros.viewer.sink import Viewer
 
 HELP = 'find the joints in depth images'
+
+Found = tuple[str, 'DepthFrame', Sequence['Subject']]
+"""The sequence that a frame belongs to, the frame, and who is in it."""
+
+_FILES = 'files'  # the sequence of all PNG and NPZ files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    add_estimator_arguments(parser, model_required=True)
-    parser.add_argument(
-        '--camera',
-        required=True,
-        type=Path,
-        metavar='camera.yaml',
-        help='the calibration, as camera_calibration writes it',
-    )
-    parser.add_argument('--out', type=Path, metavar='FILE', help='write the joints as JSON')
-    parser.add_argument('--overlay', type=Path, metavar='DIR', help='write overlay images')
-    parser.add_argument('--json', action='store_true', help='print the joints as JSON')
     parser.add_argument(
         'frames',
         nargs='+',
         type=Path,
-        metavar='FRAME.png',
-        help='16-bit PNG, millimetres, 0 = no measurement',
+        metavar='FRAME',
+        help='16-bit PNG (millimetres, 0 = no measurement), NPZ, folders of them, and recordings: '
+        'rosbag2, .mcap, .db3, .bag of ROS 1',
     )
+    add_estimator_arguments(parser, model_required=True)
+    parser.add_argument(
+        '--camera',
+        type=Path,
+        metavar='camera.yaml',
+        help='the calibration, as camera_calibration writes it; of PNG and NPZ files that have '
+        'none beside or in them',
+    )
+    parser.add_argument(
+        '--rate',
+        type=float,
+        metavar='HZ',
+        help='the files are a sequence of this rate: the subject is followed through it',
+    )
+    parser.add_argument(
+        '--smooth', action='store_true', help='steady the joints with a One Euro filter'
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='write the joints as .json, .csv or .parquet'
+    )
+    parser.add_argument('--overlay', type=Path, metavar='DIR', help='write overlay images')
+    parser.add_argument('--viewer', type=Path, metavar='FILE.rrd', help='write a Rerun recording')
+    parser.add_argument('--json', action='store_true', help='print the joints as JSON')
+    add_topic_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Estimate frame by frame, then write what was asked for."""
-    import cv2
+    """Estimate frame by frame, then say how completely the subject was seen."""
+    from v2v_pose_ros.recordings.sequence import GapCounter
 
-    from v2v_pose_ros.camera import Camera
-    from v2v_pose_ros.frames import read_depth_png
-    from v2v_pose_ros.overlay import add_status, color_depth, draw_skeletons
-
-    camera = Camera.from_yaml(options.camera)
+    frames = _frames(options)
     estimator = load_estimator(options)
-    if options.overlay:
-        options.overlay.mkdir(parents=True, exist_ok=True)
-    frames, written = [], set[Path]()
-    for path in options.frames:
-        depth = read_depth_png(path, camera)
-        estimate = estimator(depth, camera)
-        found = estimate.skeletons[0] if estimate.skeletons else None
-        frames.append({'file': str(path), 'found': found is not None, 'joints': _joints(found)})
-        status = 'not found' if found is None else f'confidence {found.confidence:.2f}'
-        if options.overlay:
-            picture = draw_skeletons(color_depth(depth), camera, estimate.skeletons)
-            target = _overlay_file(options.overlay, path, written)
-            if not cv2.imwrite(str(target), add_status(picture, f'{path.name}  {status}')):
-                raise CommandError(f'{target} cannot be written')
-        if not options.json:
-            print(f'{path}: {status}')
-    document = json.dumps({'frames': frames}, indent=1)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(document + '\n')
+    printed = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        tables = _tables(options, printed, stack)
+        overlays = _Overlays(options.overlay) if options.overlay else None
+        viewer = _viewer(options, stack)
+        counters: dict[str, GapCounter] = {}
+        found = _estimates(frames, estimator, options)
+        for number, (sequence, frame, subjects) in enumerate(found):
+            counters.setdefault(sequence, GapCounter()).add(bool(subjects), frame.stamp)
+            for table in tables:
+                table.add(number, frame.name, frame.stamp, subjects)
+            status = _status(frame, subjects)
+            if overlays is not None:
+                overlays.write(frame, subjects, status)
+            if viewer is not None:
+                _show(viewer, number, frame, subjects)
+            if not options.json:
+                print(f'{frame.name}: {status}')
+        reports = {sequence: counter.report() for sequence, counter in counters.items()}
+        for table in tables:
+            table.close(reports)
     if options.json:
-        print(document)
+        sys.stdout.write(printed.getvalue())
+        return
+    for sequence, report in reports.items():
+        if report.rate:
+            print(f'{sequence}: {report.sentence}')
 
 
-def _joints(found: SkeletonEstimate | None) -> list[dict[str, Any]]:
-    """Return a skeleton's joints as they are written, none where nothing was found."""
-    if found is None:
-        return []
-    return [
-        {
-            'name': name,
-            'position_m': [round(float(v), 5) for v in position],
-            'confidence': round(float(confidence), 4),
-        }
-        for name, position, confidence in zip(
-            found.skeleton.names, found.positions, found.confidences, strict=True
-        )
-    ]
+def _frames(options: argparse.Namespace) -> Iterator[tuple[str, DepthFrame]]:
+    """Return the frames, each with the sequence it belongs to."""
+    from v2v_pose_ros.camera import Camera
+    from v2v_pose_ros.frames import frame_files, read_frames
+
+    if options.rate is not None and not 0 < options.rate < 1e6:
+        raise CommandError(f'--rate is {options.rate}; frames per second are meant')
+    if options.max_subjects < 1:
+        raise CommandError(f'--max-subjects is {options.max_subjects}; at least one is needed')
+    camera = Camera.from_yaml(options.camera) if options.camera else None
+    recordings = [path for path in options.frames if _is_recording(path)]
+    files = frame_files([path for path in options.frames if path not in recordings])
+
+    def generate() -> Iterator[tuple[str, DepthFrame]]:
+        for number, frame in enumerate(read_frames(files, camera)):
+            stamped = options.rate is None
+            yield _FILES, frame if stamped else replace(frame, stamp=number / options.rate)
+        for path in recordings:
+            for frame in _recorded(path, options):
+                yield str(path), frame
+
+    return generate()
 
 
-def _overlay_file(folder: Path, frame: Path, written: set[Path]) -> Path:
-    """Return where a frame's overlay goes; frames of one name in several folders stay apart."""
-    target, number = folder / f'{frame.stem}.png', 1
-    while target in written:
-        number += 1
-        target = folder / f'{frame.stem}_{number}.png'
-    written.add(target)
-    return target
+def _is_recording(path: Path) -> bool:
+    """Tell whether a path looks like a recording; what does not needs no rosbags."""
+    if path.suffix not in ('.mcap', '.db3', '.bag') and not path.is_dir():
+        return False
+    from v2v_pose_ros.recordings.recording import is_recording
+
+    return is_recording(path)
+
+
+def _recorded(path: Path, options: argparse.Namespace) -> Iterator[DepthFrame]:
+    """Yield the depth frames of a recording."""
+    from v2v_pose_ros.frames import DepthFrame
+    from v2v_pose_ros.recordings.recording import Recording
+    from v2v_pose_ros.recordings.stream import recorded_frames
+    from v2v_pose_ros.recordings.topics import find_streams
+
+    with Recording(path) as recording:
+        streams = find_streams(recording, options.depth_topic, options.camera_info_topic)
+        frames = recorded_frames(recording, streams, rectified=options.rectified)
+        for number, frame in enumerate(frames):
+            depth = camera = None
+            if frame.picture is not None:
+                depth, camera = frame.picture.depth, frame.picture.camera
+            yield DepthFrame(f'{path}[{number}]', depth, camera, frame.seconds, frame.problem)
+
+
+def _estimates(
+    frames: Iterator[tuple[str, DepthFrame]],
+    estimator: PoseEstimator,
+    options: argparse.Namespace,
+) -> Iterator[Found]:
+    """Yield who is in every frame; subjects are followed where frames have stamps."""
+    from v2v_pose_ros.recordings.sequence import Smoother
+    from v2v_pose_ros.subjects import name_subjects
+    from v2v_pose_ros.tracking import Tracker, TrackerOptions
+
+    limits = TrackerOptions(max_subjects=options.max_subjects)
+    tracker, smoother, current = Tracker(estimator, limits), Smoother(), _FILES
+    for sequence, frame in frames:
+        if sequence != current:
+            tracker, smoother, current = Tracker(estimator, limits), Smoother(), sequence
+        if frame.depth is None or frame.camera is None:
+            yield sequence, frame, []
+            continue
+        if frame.stamp is None:
+            if options.smooth:
+                raise CommandError(
+                    f'{frame.name} has no stamp, which --smooth needs: give --rate, too'
+                )
+            skeletons = estimator(frame.depth, frame.camera).skeletons
+        else:
+            skeletons = tracker(frame.depth, frame.camera, frame.stamp).skeletons
+            if options.smooth:
+                skeletons = smoother(skeletons, frame.stamp)
+        name = estimator.skeleton.name
+        subjects = name_subjects(skeletons, name, several=options.max_subjects > 1)
+        yield sequence, frame, subjects
+
+
+def _tables(
+    options: argparse.Namespace, printed: io.StringIO, stack: contextlib.ExitStack
+) -> list[Table]:
+    from v2v_pose_ros.recordings.tables import JsonTable, open_table
+
+    tables: list[Table] = []
+    if options.out:
+        tables.append(stack.enter_context(open_table(options.out)))
+    if options.json:
+        tables.append(JsonTable(printed))
+    return tables
+
+
+def _viewer(options: argparse.Namespace, stack: contextlib.ExitStack) -> Viewer | None:
+    if not options.viewer:
+        return None
+    from v2v_pose_ros.viewer.sink import Viewer
+
+    return stack.enter_context(Viewer.to_file(options.viewer))
+
+
+def _show(viewer: Viewer, number: int, frame: DepthFrame, subjects: Sequence[Subject]) -> None:
+    from v2v_pose_ros.viewer.scene import Scene
+
+    if frame.depth is not None and frame.camera is not None:
+        stamp = float(number) if frame.stamp is None else frame.stamp
+        viewer.show(Scene(frame.depth, frame.camera, subjects, stamp))
+
+
+def _status(frame: DepthFrame, subjects: Sequence[Subject]) -> str:
+    if frame.problem:
+        return frame.problem
+    if not subjects:
+        return 'not found'
+    if len(subjects) == 1:
+        return f'confidence {subjects[0].estimate.confidence:.2f}'
+    return ', '.join(f'{each.identity} {each.estimate.confidence:.2f}' for each in subjects)
+
+
+class _Overlays:
+    """A folder of overlay images."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._written: set[Path] = set()
+
+    def write(self, frame: DepthFrame, subjects: Sequence[Subject], status: str) -> None:
+        """Write the overlay of a frame, if it can be seen."""
+        import cv2
+
+        from v2v_pose_ros.overlay import add_status, color_depth, draw_skeletons
+
+        if frame.depth is None or frame.camera is None:
+            return
+        target = self._file(frame.name)
+        estimates = [subject.estimate for subject in subjects]
+        picture = draw_skeletons(color_depth(frame.depth), frame.camera, estimates)
+        if not cv2.imwrite(str(target), add_status(picture, f'{Path(frame.name).name}  {status}')):
+            raise CommandError(f'{target} cannot be written')
+
+    def _file(self, name: str) -> Path:
+        """Return where a frame's overlay goes; frames of one name in several places stay apart."""
+        path, number = name, ''
+        if match := re.fullmatch(r'(.*)\[(\d+)\]', name):
+            path, number = match[1], f'_{int(match[2]):06d}'
+        stem = Path(path).stem + number
+        target, copies = self._folder / f'{stem}.png', 1
+        while target in self._written:
+            copies += 1
+            target = self._folder / f'{stem}_{copies}.png'
+        self._written.add(target)
+        return target
