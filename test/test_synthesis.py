@@ -16,10 +16,11 @@ from v2v_pose_ros.synthesis.export import CAMERA, write_frames
 from v2v_pose_ros.synthesis.hands.benchmark import PARTS
 from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
 from v2v_pose_ros.synthesis.hands.poses import LIMITS, PoseSampler
-from v2v_pose_ros.synthesis.hands.scenes import HandScenes, reference_points, SceneOptions
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
 from v2v_pose_ros.synthesis.rasterizer import rasterize
 from v2v_pose_ros.synthesis.sensors import occluded_from, SensorSettings
+from v2v_pose_ros.synthesis.windows import reference_points
 
 BARE = SceneOptions(noise=False, wall=0, clutter=0, held=0, other_hand=0, cut=0, sleeve=0)
 

@@ -9,7 +9,7 @@ import torch
 from v2v_pose_ros.models import load_model
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
-from v2v_pose_ros.training.data import SyntheticHands
+from v2v_pose_ros.training.data import SyntheticScenes
 from v2v_pose_ros.training.losses import expected_cells, pose_loss
 from v2v_pose_ros.training.trainer import learning_rate, make_optimiser, Trainer
 from v2v_pose_ros.voxels import VoxelCodec
@@ -114,7 +114,7 @@ def test_the_rate_warms_up_and_cools_down():
 
 def test_batches_depend_on_seed_and_step_alone():
     config = TrainConfig(**TINY)
-    source, other = (SyntheticHands(config, config.data, 3) for _ in range(2))
+    source, other = (SyntheticScenes(config, config.data, 3) for _ in range(2))
     _ = other[0], other[5]
     assert torch.equal(source[7].grids, other[7].grids)
     assert torch.equal(source[7].joints, other[7].joints)
@@ -150,7 +150,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
 def test_a_short_run_learns_and_leaves_a_model_file(tmp_path):
     config = TrainConfig(**{**TINY, 'steps': 30, 'checkpoint_every': 30, 'batch': 4})
     trainer = Trainer(config, tmp_path, torch.device('cpu'))
-    batch = SyntheticHands(config, config.data, 0)[0].to(torch.device('cpu'))
+    batch = SyntheticScenes(config, config.data, 0)[0].to(torch.device('cpu'))
     losses = [trainer.train_step(batch) for _ in range(30)]
     assert losses[-1] < losses[0] - 0.4
     trainer.errors = trainer.validate([batch])
@@ -203,7 +203,7 @@ def test_augmentation_moves_input_and_joints_together(architecture):
     data = {'scene': scene, 'workers': 0, 'tracked': 1.0}
     moved = {**data, 'rotation': 180, 'scale': (0.9, 1.1), 'translation': 4}
     configs = [TrainConfig(**{**fine, 'data': options}) for options in (data, moved)]
-    still, turned = (SyntheticHands(config, config.data, 3)[0] for config in configs)
+    still, turned = (SyntheticScenes(config, config.data, 3)[0] for config in configs)
     assert (still.joints - turned.joints).abs().mean() > 0.02
     bones = [(batch.joints[:, 1:] - batch.joints[:, :1]).norm(dim=-1) for batch in (still, turned)]
     ratio = bones[1] / bones[0]
@@ -253,7 +253,7 @@ def test_the_refining_network_learns_the_middle_of_the_hand(tmp_path):
         checkpoint_every=2,
         validation_samples=2,
     )
-    batch = SyntheticHands(config, config.data, 0)[0]
+    batch = SyntheticScenes(config, config.data, 0)[0]
     assert batch.grids.shape == (2, 1, 128, 128)
     assert batch.joints.shape == (2, 1, 3)
     trainer = Trainer(config, tmp_path, torch.device('cpu'))

@@ -64,7 +64,8 @@ def calibration_grids(model: Model) -> Tensor:
     count = min(16, max(3, round(16 * (48 / codec.input_size) ** 3)))
     if skeleton.name == BODY.name:
         return probe_grids(codec, skeleton, count, seed=1)
-    from v2v_pose_ros.synthesis.hands.scenes import HandScenes, reference_points, SceneOptions
+    from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
+    from v2v_pose_ros.synthesis.windows import reference_points
 
     scenes = HandScenes(seed=20_180_618, options=SceneOptions(astray=0.0))
     grids = []

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 FAMILIES = ('structured_light', 'stereo', 'time_of_flight')
-_EDGE = 0.015  # metres: a larger step between neighbours is the edge of an object
+EDGE = 0.015
+"""Metres: on a hand, a larger step between neighbouring pixels is the edge of an object."""
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, g: torch.Generator) -> Tensor:
@@ -97,7 +98,11 @@ class SensorSettings:
 
 
 def observe(
-    depth: Tensor, focal: Tensor, settings: SensorSettings, generator: torch.Generator
+    depth: Tensor,
+    focal: Tensor,
+    settings: SensorSettings,
+    generator: torch.Generator,
+    edge_step: float = EDGE,
 ) -> Tensor:
     """Turn true depth into what the sensors measure, in the order light takes.
 
@@ -106,12 +111,13 @@ def observe(
         focal: [B] focal length in pixels.
         settings: the sensors.
         generator: source of randomness on the same device.
+        edge_step: metres; a larger step between neighbouring pixels is the edge of an object.
     """
     observed = lateral_jitter(depth, settings.jitter, generator)
-    observed = edge_fattening(observed, settings.fattening, generator)
+    observed = edge_fattening(observed, settings.fattening, generator, edge_step)
     shadow = occluded_from(observed, focal, settings.baseline)
     graze = grazing_loss(observed, focal, settings.grazing, generator)
-    edge = is_edge(observed)
+    edge = is_edge(observed, edge_step)
     observed = flying_pixels(observed, edge, settings.flying, generator)
     observed = range_noise(observed, settings, generator)
     observed = quantise(observed, settings.disparity_step)
@@ -143,16 +149,18 @@ def _neighbour_range(depth: Tensor) -> tuple[Tensor, Tensor]:
     return nearest[:, 0], farthest[:, 0]
 
 
-def is_edge(depth: Tensor) -> Tensor:
+def is_edge(depth: Tensor, step: float = EDGE) -> Tensor:
     """Return where measured pixels have a neighbour on another surface."""
     nearest, farthest = _neighbour_range(depth)
-    return (depth > 0) & (farthest - nearest > _EDGE)
+    return (depth > 0) & (farthest - nearest > step)
 
 
-def edge_fattening(depth: Tensor, share: Tensor, generator: torch.Generator) -> Tensor:
+def edge_fattening(
+    depth: Tensor, share: Tensor, generator: torch.Generator, step: float = EDGE
+) -> Tensor:
     """Grow nearer surfaces by a pixel, as block matching does, in patches."""
     nearest, farthest = _neighbour_range(depth)
-    grow = (farthest - nearest > _EDGE) & (nearest < 100.0)
+    grow = (farthest - nearest > step) & (nearest < 100.0)
     grow &= _slow_noise(depth, 6, generator).sigmoid() < _per_image(share)
     return torch.where(grow, nearest, depth)
 

@@ -23,6 +23,7 @@ from v2v_pose_ros.networks.refinement import CROP, RefinementConfig
 from v2v_pose_ros.networks.v2v import V2VConfig
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.synthesis.hands.scenes import SceneOptions
+from v2v_pose_ros.synthesis.people.scenes import PeopleOptions
 from v2v_pose_ros.voxels import VoxelCodec
 
 Positive = Annotated[float, Field(gt=0)]
@@ -79,13 +80,28 @@ class _DataConfig(_Section):
     seed: int = 0
 
 
-class SyntheticConfig(_DataConfig):
+class _SyntheticConfig(_DataConfig):
     """Synthetic scenes, and which share of the cubes is where tracking puts them."""
 
-    source: Literal['synthetic'] = 'synthetic'
-    scene: SceneOptions = SceneOptions()
     tracked: Share = 0.5
     window: Annotated[int, Field(ge=64)] = 160
+
+
+class HandsConfig(_SyntheticConfig):
+    """Synthetic hands."""
+
+    source: Literal['hands'] = 'hands'
+    scene: SceneOptions = SceneOptions()
+
+
+class PeopleConfig(_SyntheticConfig):
+    """Synthetic people."""
+
+    source: Literal['people']
+    scene: PeopleOptions = PeopleOptions()
+
+
+SyntheticConfig = HandsConfig | PeopleConfig
 
 
 class RecordedConfig(_DataConfig):
@@ -108,14 +124,16 @@ class RecordedConfig(_DataConfig):
 
 
 def _source(value: object) -> str:
-    """Return which of the two a section is; synthetic where it does not say."""
+    """Return which kind a section is; hands where it does not say."""
     if isinstance(value, dict):
-        return str(value.get('source', 'synthetic'))
-    return str(getattr(value, 'source', 'synthetic'))
+        return str(value.get('source', 'hands'))
+    return str(getattr(value, 'source', 'hands'))
 
 
 DataConfig = Annotated[
-    Annotated[SyntheticConfig, Tag('synthetic')] | Annotated[RecordedConfig, Tag('dataset')],
+    Annotated[HandsConfig, Tag('hands')]
+    | Annotated[PeopleConfig, Tag('people')]
+    | Annotated[RecordedConfig, Tag('dataset')],
     Discriminator(_source),
 ]
 
@@ -150,7 +168,7 @@ class TrainConfig(_Section):
     start_from: str | None = None
     network: NetworkConfig = NetworkConfig()
     codec: CodecConfig = CodecConfig()
-    data: DataConfig = SyntheticConfig()
+    data: DataConfig = HandsConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     batch: Annotated[int, Field(gt=0)] = 8
@@ -207,9 +225,10 @@ def load_config(path: Path) -> TrainConfig:
     if config.skeleton not in DATASET_SKELETONS:
         known = ', '.join(DATASET_SKELETONS)
         raise ConfigError(f'{path}: skeleton: {config.skeleton!r} is not one of {known}')
-    found = 'hand'
     if isinstance(config.data, RecordedConfig):
         found = CONVENTIONS[config.data.dataset].skeleton.name
+    else:
+        found = 'body' if isinstance(config.data, PeopleConfig) else 'hand'
     if config.skeleton != found:
         raise ConfigError(
             f'{path}: skeleton: {config.skeleton!r} is not what the data shows; it is {found!r}'

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from v2v_pose_ros.synthesis.hands.scenes import HandScenes, reference_points
-from v2v_pose_ros.synthesis.windows import middle_of
+from v2v_pose_ros.synthesis.hands.scenes import HandScenes
+from v2v_pose_ros.synthesis.people.scenes import PeopleScenes
+from v2v_pose_ros.synthesis.windows import middle_of, reference_points
 from v2v_pose_ros.training.augmentation import movements
-from v2v_pose_ros.training.config import RecordedConfig, SyntheticConfig, TrainConfig
+from v2v_pose_ros.training.config import HandsConfig, RecordedConfig, SyntheticConfig, TrainConfig
 
+_PERSON = 0.3  # metres from a person's joints to where detection has cut their surroundings off
 _VALIDATION_SEED = 1_000_003  # added to the experiment's seed; no training step reaches it
 
 
@@ -50,11 +52,11 @@ def make_source(
 
         return RecordedFrames(config, config.data, validation)
     seed = config.data.seed + validation * _VALIDATION_SEED
-    return SyntheticHands(config, config.data, seed, device)
+    return SyntheticScenes(config, config.data, seed, device)
 
 
-class SyntheticHands(Dataset[Batch]):
-    """Batches of synthetic hands; item k is batch k."""
+class SyntheticScenes(Dataset[Batch]):
+    """Batches of synthetic hands or people; item k is batch k."""
 
     def __init__(
         self,
@@ -67,18 +69,23 @@ class SyntheticHands(Dataset[Batch]):
         self.data, self.batch, self.seed, self.device = data, config.batch, seed, device
         self.codec = config.make_codec()
         self.depth_input = config.make_network().dimensions == 2
+        self._reach = None if isinstance(data, HandsConfig) else _PERSON
         self.middle_alone = config.network.architecture == 'refinement'
 
     @cached_property
-    def _scenes(self) -> HandScenes:
-        return HandScenes(self.device, 0, self.data.scene, self.data.window)
+    def _scenes(self) -> HandScenes | PeopleScenes:
+        if isinstance(self.data, HandsConfig):
+            return HandScenes(self.device, 0, self.data.scene, self.data.window)
+        return PeopleScenes(self.device, 0, self.data.scene, self.data.window)
 
     def __getitem__(self, index: int) -> Batch:
         """Draw a batch."""
         scenes, codec = self._scenes, self.codec
         scenes.generator.manual_seed(self.seed * 1_000_000_007 + index)
         scene = scenes.sample(self.batch)
-        references = reference_points(scene, codec.cube_size, scenes.generator, self.data.tracked)
+        references = reference_points(
+            scene, codec.cube_size, scenes.generator, self.data.tracked, self._reach
+        )
         move = movements(self.data, codec, scenes.draws, self.batch)
         joints = middle_of(scene.joints)[:, None] if self.middle_alone else scene.joints
         if self.depth_input:

@@ -220,7 +220,7 @@ class Trainer:
     @property
     def _data(self) -> str:
         data = self.config.data
-        return data.dataset if isinstance(data, RecordedConfig) else 'synthetic hands'
+        return data.dataset if isinstance(data, RecordedConfig) else f'synthetic {data.source}'
 
     def _agree(self, stop: bool) -> bool:
         """Return whether any process wants to stop: all do, or the others would wait for it."""

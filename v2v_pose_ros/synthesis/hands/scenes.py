@@ -26,7 +26,6 @@ from v2v_pose_ros.synthesis.windows import cut_by_border, middle_of, Scene
 RAISED = torch.tensor([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
 _OBJECTS = 4
 _SPREAD = math.radians(15)  # standard deviation about a named view
-_AWAY = 0.2  # metres from the middle of a hand, along an axis, where a cube shows little of it
 _HALF_HAND = 0.1  # metres from the middle of a hand to where most of it ends
 
 # Turns about the optical axes and about the hand's own length, in degrees, from a raised right
@@ -295,43 +294,3 @@ def _view(name: str) -> Tensor:
     for axis, turn in zip(eye, turns, strict=True):
         view = rotation_about(axis, torch.tensor(math.radians(turn))) @ view
     return view
-
-
-def reference_points(
-    scene: Scene, cube_size: float, generator: torch.Generator, tracked: float = 0.5
-) -> Tensor:
-    """Draw the cubes' centres [B, 3] as the pipeline finds them.
-
-    A share is what tracking and refinement give: the middle of the joints' bounding box, a little
-    off.  The others are what detection gives: a centre of mass of the points about the hand, which
-    the forearm pulls towards the wrist, and now and then something far off.  Windows that went
-    astray get a point that the hand is away from, or an empty cube.
-    """
-    joints, draws = scene.joints, Draws(generator)
-    batch = len(joints)
-    middle = middle_of(joints)
-    points, valid = scene.points()
-    mass = middle + 0.02 * draws.normal(batch, 3)
-    for _ in range(2):
-        near = valid & ((points - mass[:, None]).abs().amax(-1) < cube_size / 2)
-        weight = near.float() / near.sum(1, keepdim=True).clamp(min=1)
-        moved = (points * weight[..., None]).sum(1)
-        mass = torch.where(near.any(1, keepdim=True), moved, mass)
-    choice = draws.uniform(batch, 1)
-    close, wide = 0.012 * draws.normal(batch, 3), 0.028 * draws.normal(batch, 3)
-    far = draws.uniform(batch, 3, low=-0.4 * cube_size, high=0.4 * cube_size)
-    found = torch.where(choice < tracked, middle, mass) + close
-    found = torch.where(choice > 0.82, middle + wide, found)
-    found = torch.where(choice > 0.96, middle + far, found)
-    return torch.where(scene.astray[:, None], _elsewhere(points, valid, middle, draws), found)
-
-
-def _elsewhere(points: Tensor, valid: Tensor, middle: Tensor, draws: Draws) -> Tensor:
-    """Return a measured point [B, 3] in each scene that is away from the hand."""
-    away = valid & ((points - middle[:, None]).abs().amax(-1) > _AWAY)
-    pick = torch.where(away, draws.uniform(*away.shape), 0.0).argmax(1)
-    chosen = points[torch.arange(len(points), device=points.device), pick]
-    empty = middle - points.new_tensor([0.0, 0.0, 2 * _AWAY])
-    return torch.where(away.any(1, keepdim=True), chosen, empty) + 0.02 * draws.normal(
-        len(points), 3
-    )

@@ -1,0 +1,192 @@
+"""Where a person may be: what is of human size once floor and walls are taken away.
+
+The largest planes of the room are fitted and taken out, so that feet let go of the floor and backs
+of the wall; what is left falls into connected surfaces; those that could be a person, or part of
+one behind a table, are proposed, the nearest first.  Nothing is assumed of which way is up: a
+camera may hang under the ceiling.  Lengths are metres, so that the camera does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.localization.options import LocalizerOptions
+
+_COLUMNS = 160  # the search runs on images thinned to about this width
+_PLANES = 4  # floor, ceiling and two walls
+_SAMPLES = 150  # planes tried for each that is taken out
+_FLAT = 0.04  # metres from a plane at 1 m distance that belong to it; noise grows with distance
+_PLANE_AREA = 1.6  # square metres: the broadest person seen from the front has half of that
+_FEW = 0.15  # square metres facing the camera: too little to look for planes in
+_PLANE_SPAN = 1.3  # metres that a plane measures across, both ways
+_STEP = 0.12  # metres between neighbouring pixels of one surface at 3 m
+_MIN_AREA = 0.07  # square metres: head and shoulders above a desk
+_SEAT = 0.35  # metres: nobody shows less of themselves
+_GIANT = 2.5  # metres: what is longer is more than one person
+_APART = 0.25  # of the cube: nearer candidates are the same
+_FAR_APART = 0.4  # the same for guesses that nothing speaks for but that something is there
+_CELL = 0.4  # of the cube: cells that such guesses are made from
+_CELL_PIXELS = 60  # of the thinned image, at least, in such a cell
+
+
+def find_people(
+    depth: FloatArray, camera: Camera, cube_size: float, options: LocalizerOptions
+) -> Iterator[FloatArray]:
+    """Yield reference points [3] in metres that may be people's; see `find_candidates`."""
+    stride = max(1, round(camera.width / _COLUMNS))
+    half = stride // 2
+    rows, columns = np.mgrid[half : camera.height : stride, half : camera.width : stride]
+    z = depth[rows, columns]
+    near, far = options.depth_range
+    valid = (z >= near) & (z <= far)
+    if not valid.any():
+        return
+    points = camera.points_at(depth, rows.ravel(), columns.ravel()).reshape(*z.shape, 3)
+    area = np.where(valid, z * z, 0) * np.float32(stride * stride / (camera.fx * camera.fy))
+    free = valid & ~_planes(points, valid, area)
+    labels, count = _surfaces(z, free, 1 / (camera.fx / stride))
+    sizes = np.bincount(labels[free], area[free], count)
+    proposals = []
+    for label in np.flatnonzero(sizes >= _MIN_AREA):
+        for part in _parts(points[labels == label], cube_size):
+            middle, extent = _box(part)
+            if extent.max() >= _SEAT:
+                proposals.append((_unlikeliness(middle, extent), middle))
+    proposals.sort(key=lambda proposal: proposal[0])
+    found: list[FloatArray] = []
+    for middle, apart in (
+        *((middle, _APART) for _, middle in proposals),
+        *((middle, _FAR_APART) for middle in _places(points[valid], cube_size)),
+    ):
+        if all(np.abs(middle - other).max() > apart * cube_size for other in found):
+            found.append(middle)
+            yield middle
+
+
+def _places(cloud: FloatArray, cube_size: float) -> list[FloatArray]:
+    """Return the middles [3] of the points [N, 3] in cells of a coarse grid, the nearest first.
+
+    For those who lean on something, or stand on a floor that noise has folded: their surface is
+    that of the room.
+    """
+    cells, owner = np.unique(
+        np.floor(cloud / (_CELL * cube_size)).astype(np.int64), axis=0, return_inverse=True
+    )
+    count = np.bincount(owner.ravel(), minlength=len(cells))
+    sums = np.stack([np.bincount(owner.ravel(), cloud[:, axis]) for axis in range(3)], axis=1)
+    middles = (sums / count[:, None]).astype(np.float32)[count > _CELL_PIXELS]
+    return list(middles[np.argsort(np.linalg.norm(middles, axis=1))])
+
+
+def _planes(points: FloatArray, valid: NDArray[np.bool_], area: FloatArray) -> NDArray[np.bool_]:
+    """Return the pixels on the room's large planes."""
+    rng = np.random.default_rng(0)  # the same image gives the same planes
+    flat = np.zeros(valid.shape, bool)
+    tolerance = (_FLAT * np.maximum(1.0, points[..., 2] ** 2 / 4)).astype(np.float32)
+    for _ in range(_PLANES):
+        rest = valid & ~flat
+        plane = _largest_plane(points[rest], area[rest], tolerance[rest], rng)
+        if plane is None:
+            break
+        normal, offset = plane
+        near = np.abs(points @ normal - offset) < 1.5 * tolerance
+        flat |= valid & near
+    return flat
+
+
+def _largest_plane(
+    points: FloatArray, area: FloatArray, tolerance: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, float] | None:
+    """Return normal [3] and offset of the largest plane through points [N, 3] by RANSAC.
+
+    Planes of people's size are left alone.
+    """
+    if area.sum() < _FEW:
+        return None
+    # A thousand points say as much as all.
+    some = rng.choice(len(points), min(len(points), 2500), replace=False)
+    cloud, weight, room = points[some], area[some] * (len(points) / len(some)), tolerance[some]
+    corners = cloud[rng.integers(len(cloud), size=(_SAMPLES, 3))]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = normals / np.maximum(length, 1e-9)
+    offsets = (normals * corners[:, 0]).sum(1)
+    inside = np.abs(cloud @ normals.T - offsets) < room[:, None]
+    best = int((weight @ inside).argmax())
+    chosen = inside[:, best]
+    # A floor is larger than the part of the view that it fills.
+    rays = cloud[chosen] / cloud[chosen, 2:]
+    if (weight[chosen] / np.maximum(np.abs(rays @ normals[best]), 0.1)).sum() < _PLANE_AREA:
+        return None
+    # Once more through all that belong to it, and only if they are spread like a floor.
+    middle = cloud[chosen].mean(axis=0)
+    _, _, axes = np.linalg.svd(cloud[chosen] - middle, full_matrices=False)
+    spread = (cloud[chosen] - middle) @ axes[:2].T
+    low, high = np.percentile(spread, [3, 97], axis=0)
+    if (high - low).min() < _PLANE_SPAN:
+        return None
+    return axes[2].astype(np.float32), float(axes[2] @ middle)
+
+
+def _surfaces(
+    z: FloatArray, free: NDArray[np.bool_], pixel: float
+) -> tuple[NDArray[np.int32], int]:
+    """Return the connected surface of every pixel, and how many there are.
+
+    Args:
+        z: [H, W] depth in metres.
+        free: [H, W] pixels to connect; the others are surfaces of their own.
+        pixel: metres between neighbouring pixels at 1 m.
+    """
+    index = np.arange(z.size).reshape(z.shape)
+    # One lost pixel does not cut an arm off: the one beyond counts as a neighbour too.
+    pairs = []
+    for axis in (0, 1):
+        for gap in (1, 2):
+            a, b = (
+                index.take(range(z.shape[axis] - gap), axis),
+                index.take(range(gap, z.shape[axis]), axis),
+            )
+            za, zb = z.ravel()[a], z.ravel()[b]
+            step = _STEP * np.maximum(1.0, np.minimum(za, zb) / 3)
+            joined = free.ravel()[a] & free.ravel()[b] & (np.abs(za - zb) < step)
+            pairs.append(np.stack([a[joined], b[joined]]))
+    first, second = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(z.size, z.size))
+    count, labels = connected_components(graph, directed=False)
+    return labels.reshape(z.shape), count
+
+
+def _parts(surface: FloatArray, cube_size: float) -> list[FloatArray]:
+    """Return a surface [N, 3], or what cubes along it hold where it is too long for a person."""
+    middle, extent = _box(surface)
+    if extent.max() <= _GIANT:
+        return [surface]
+    along = int(extent.argmax())
+    low = middle[along] - extent[along] / 2
+    starts = np.arange(low, low + extent[along] - 0.4 * cube_size, 0.4 * cube_size)
+    parts = []
+    for start in starts:
+        part = surface[np.abs(surface[:, along] - start - 0.4 * cube_size) < 0.4 * cube_size]
+        if len(part) > 30:
+            parts.append(part)
+    return parts
+
+
+def _box(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return middle [3] and extent [3] of points [N, 3] but for the outermost few."""
+    low, high = np.percentile(points, [1.5, 98.5], axis=0)
+    return ((low + high) / 2).astype(np.float32), (high - low).astype(np.float32)
+
+
+def _unlikeliness(middle: FloatArray, extent: FloatArray) -> float:
+    """Return a figure that is small for what is near and of human size."""
+    longest = float(extent.max())
+    size = abs(np.log(longest / 1.5)) if longest < 1.5 else 0.5 * np.log(longest / 1.5)
+    return float(np.linalg.norm(middle) + 2.0 * size)

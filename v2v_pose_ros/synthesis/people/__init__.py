@@ -1,0 +1,1 @@
+"""People: a parametric model, its poses, rooms to learn from, a benchmark and a camera to show."""
