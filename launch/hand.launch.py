@@ -105,6 +105,12 @@ def _arguments():
             description='Show depth cloud, TF and skeleton in RViz.',
         ),
         DeclareLaunchArgument(
+            'viewer',
+            default_value='none',
+            choices=['none', 'rerun'],
+            description='rerun: serve a live 3D view to browsers; the log says where.',
+        ),
+        DeclareLaunchArgument(
             'log_level',
             default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
@@ -165,6 +171,17 @@ def _nodes(context):
                 name='synthetic_camera',
                 namespace=namespace,
                 parameters=[use_sim_time],
+                output='screen',
+            )
+        )
+    if value('viewer') == 'rerun':
+        nodes.append(
+            Node(
+                package=PACKAGE,
+                executable='viewer_node',
+                namespace=namespace,
+                parameters=[use_sim_time],
+                remappings=[] if synthetic else inputs,
                 output='screen',
             )
         )

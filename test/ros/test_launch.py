@@ -124,6 +124,12 @@ def test_rviz_is_optional_and_sees_the_topics_of_the_namespace(launch):
         assert f'/{name}' in remappings
 
 
+def test_the_viewer_sees_what_the_node_sees(launch):
+    assert 'viewer_node' not in launch.nodes()
+    nodes = launch.nodes(viewer='rerun', depth_topic='/cam/depth')
+    assert nodes['viewer_node']['remappings'] == nodes['pose_node']['remappings']
+
+
 def test_log_level_is_of_the_node_in_its_namespace(launch):
     node = launch.nodes(namespace='/robot/left', log_level='debug')['pose_node']
     assert node['arguments'][-1] == f'robot.left.{NODE_NAME}:=debug'
