@@ -8,6 +8,7 @@ import pytest
 import rclpy
 from rclpy.node import Node
 from ros_bench import Bench
+from ros_rig import Rig
 
 from v2v_pose_ros.ros import images
 
@@ -42,3 +43,11 @@ def bench(context, monkeypatch) -> Iterator[Bench]:
     bench = Bench(context)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def rig(context, tmp_path) -> Iterator[Rig]:
+    """Return a rig whose processes end with the test."""
+    rig = Rig(context, tmp_path)
+    yield rig
+    rig.close()

@@ -11,7 +11,7 @@ START = 1_700_000_000.0  # as large as real stamps, where doubles have 0.2 micro
 
 def feed(statistics, stamps, now=0.0):
     """Let images with these stamps arrive at once; return whether each was in order."""
-    return [statistics.received(now + stamp - stamps[0], stamp) for stamp in stamps]
+    return [not statistics.received(now + stamp - stamps[0], stamp) for stamp in stamps]
 
 
 def stamps(count, jitter=0.0, seed=0):
@@ -64,10 +64,29 @@ def test_stamps_running_backwards_are_reported_once_and_no_loss():
     assert statistics.report(0).lost == 0
 
 
+@pytest.mark.parametrize(('passed', 'jump'), [(PERIOD, 3600.0), (3600.0, 0.0), (5.0, 0.0)])
+def test_stamps_that_go_on_by_more_than_the_time_that_passed_have_jumped(passed, jump):
+    """A pause is none, nor are images that come late and all at once."""
+    statistics = StreamStatistics()
+    feed(statistics, stamps(30))
+    gap = 3600.0 if passed != 5.0 else PERIOD
+    found = statistics.received(29 * PERIOD + passed, stamps(30)[-1] + gap)
+    assert found == pytest.approx(jump)
+    assert statistics.report(0).lost == 0
+
+
+def test_latencies_of_another_clock_are_forgotten():
+    statistics = StreamStatistics()
+    feed(statistics, stamps(30))
+    statistics.published(1.0, 0.9, latency=0.02, found=True)
+    statistics.received(1.1, START - 100)
+    assert statistics.report(1.2).latency is None
+
+
 def test_missing_and_repeated_stamps_are_no_loss():
     statistics = StreamStatistics()
-    assert all(statistics.received(now, None) for now in range(10))
-    assert all(statistics.received(10.0 + now, START) for now in range(10))
+    assert not any(statistics.received(now, None) for now in range(10))
+    assert not any(statistics.received(10.0 + now, START) for now in range(10))
     report = statistics.report(20.0)
     assert (report.received, report.lost, report.period) == (20, 0, None)
 

@@ -203,13 +203,8 @@ class PoseNode(ManagedNode):
             return
         now = time.monotonic()
         stamp = stamp_of(image)
-        if not self._stream.received(now, stamp):
-            self._restarted = True
-            self._warn(
-                'stamps',
-                'stamps of the depth images ran backwards: a recording that starts over, or a '
-                'clock that was set; results keep the stamps as they are',
-            )
+        if jump := self._stream.received(now, stamp):
+            self._start_afresh(jump)
         if stamp is None and self._zero_stamps.report('zero', '', now):
             self.get_logger().warning(
                 'depth images have no stamp (0): results carry none either, TF and latency '
@@ -217,6 +212,18 @@ class PoseNode(ManagedNode):
             )
         if self._worker.hand_over(Frame(image, now)):
             self._stream.dropped()
+
+    def _start_afresh(self, jump: float) -> None:
+        """Forget what came before stamps that jumped by some time (s)."""
+        self._restarted = True
+        if jump < 0 and self._transforms is not None:
+            self._transforms.forget()
+        how = 'ran backwards' if jump < 0 else f'jumped forward by {jump:.1f} s'
+        self._warn(
+            'stamps',
+            f'stamps of the depth images {how}: a recording that starts over or leaves something '
+            'out, or a clock that was set; results keep the stamps as they are',
+        )
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:

@@ -74,27 +74,31 @@ class StreamStatistics:
         self._stamp: float | None = None
         self._skeleton_time: float | None = None
 
-    def received(self, now: float, stamp: float | None) -> bool:
+    def received(self, now: float, stamp: float | None) -> float:
         """Count an image; None as stamp means that it has none.
 
-        Returns False when the stamps ran backwards, as when a recording starts over. Gaps are
-        then measured anew.
+        Returns how far (s) the stamps jumped: a negative number when they ran backwards, as when a
+        recording starts over, a positive one when they went on by much more than the time that
+        passed, as when a clock was set; else 0. Gaps and latencies are then measured anew.
         """
         with self._lock:
             self._received += 1
+            passed = now - self._arrivals[-1] if self._arrivals else 0.0
             self._arrivals.append(now)
             if stamp is None:
-                return True
+                return 0.0
             before, self._stamp = self._stamp, stamp
             if before is None or stamp == before:
-                return True
-            if stamp < before:
+                return 0.0
+            gap = stamp - before
+            if gap < 0 or gap - passed > _INTERRUPTION:
                 self._settle(keep=0)
-                return False
-            if stamp - before < _INTERRUPTION:
-                self._gaps.append(stamp - before)
+                self._latencies.clear()
+                return gap
+            if gap < _INTERRUPTION:
+                self._gaps.append(gap)
                 self._settle(keep=_RECENT)
-            return True
+            return 0.0
 
     def dropped(self) -> None:
         """Count an image that a newer one replaced before its turn came."""

@@ -33,6 +33,10 @@ class Transforms:
         """Stop listening."""
         self._listener.unregister()
 
+    def forget(self) -> None:
+        """Forget all but the static ones: tf2 takes none that are older than those it has."""
+        self._buffer.clear()
+
     def lookup(self, target: str, source: str, stamp: Stamp) -> RigidTransform:
         """Return what takes coordinates from source to target at a time (0: the latest).
 
