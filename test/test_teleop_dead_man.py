@@ -34,6 +34,15 @@ def test_a_gesture_must_last():
     assert trigger(True, 0.7) == 'arm'
 
 
+def test_a_level_that_asked_in_vain_asks_again_while_it_lasts():
+    trigger = Trigger()
+    assert requests(trigger, '01')[-1] == 'arm'
+    trigger.refused()
+    assert [trigger(True, now) for now in (0.2, 0.3)] == ['arm', None]
+    trigger.refused()
+    assert trigger(False, 0.4) is None
+
+
 def test_a_toggle_arms_and_the_next_one_disarms():
     trigger = Trigger(toggles=True)
     assert requests(trigger, '0110010') == [None, 'toggle', None, None, None, 'toggle', None]

@@ -9,7 +9,8 @@ import torch
 
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
-from v2v_pose_ros.synthesis.hands.poses import LIMITS, PoseMotion, PoseSampler
+from v2v_pose_ros.synthesis.hands.poses import LIMITS, PoseSampler
+from v2v_pose_ros.synthesis.motion import Motion
 from v2v_pose_ros.teleoperation import anatomy
 from v2v_pose_ros.teleoperation.hand import finger_angles, HandSize, palm_length, wrist_frame
 
@@ -80,7 +81,7 @@ def test_angles_of_other_peoples_hands_are_those_that_posed_them(model, handedne
 @handednesses
 @pytest.mark.parametrize('seed', range(3))
 def test_smooth_motion_gives_smooth_angles(model, handedness, seed):
-    motion = PoseMotion(PoseSampler(model, torch.Generator().manual_seed(seed)))
+    motion = Motion(PoseSampler(model, torch.Generator().manual_seed(seed)))
     truth = torch.cat([motion(frame / FRAMES) for frame in range(20 * FRAMES)])
     shape = subjects(model, 1, seed, variety=1.0)
     joints = np.concatenate(

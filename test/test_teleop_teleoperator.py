@@ -151,6 +151,14 @@ def test_topic_arms_while_it_is_repeated():
     assert operator.state == 'disarmed'
 
 
+def test_a_dead_man_that_is_held_before_the_hand_comes_arms_when_it_comes():
+    operator = Operator(BY_TOPIC)
+    operator.teleoperator.beat(True, operator.now)
+    operator.show(None, frames=3)
+    assert operator.state == 'disarmed'
+    assert not operator.show(open_hand(), frames=2).held
+
+
 def test_topic_has_to_be_released_after_a_loss():
     operator = Operator(BY_TOPIC)
     operator.show(open_hand())

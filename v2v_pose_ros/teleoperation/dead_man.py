@@ -35,6 +35,10 @@ class Trigger:
         """Let the level count only after it was released."""
         self._ready = False
 
+    def refused(self) -> None:
+        """Let a level that asked in vain ask again as long as it lasts."""
+        self._active, self._ready = False, True
+
     def __call__(self, active: bool, now: float) -> Request | None:
         """Take in the level now; return what it asks for."""
         if not active:

@@ -213,8 +213,8 @@ class Teleoperator:
         request = self._trigger(level, now)
         if request == 'toggle':
             request = 'disarm' if self.safety.state in ('armed', 'holding') else 'arm'
-        if request is not None:
-            self.request(request == 'arm', now, who)
+        if request is not None and self.request(request == 'arm', now, who) is not None:
+            self._trigger.refused()
 
     def _measure(self, positions: Floats, stamp: float | None, now: float) -> Hand:
         if now - self._seen > _FORGET_SIZE:

@@ -1,0 +1,142 @@
+"""Drive a robot with the hand that the pose node sees.
+
+    ros2 launch v2v_pose_ros hand.launch.py
+    ros2 launch v2v_pose_ros teleop.launch.py
+    ros2 service call /v2v_teleop/arm std_srvs/srv/SetBool "{data: true}"
+
+With a robot hand that dex-retargeting knows (pip install dex-retargeting six):
+
+    ros2 launch v2v_pose_ros teleop.launch.py robot:=allegro urdf:=/path/to/allegro_hand_right.urdf
+"""
+# ruff: noqa: I001 - launch is the ROS package here, not this directory.
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+PACKAGE = 'v2v_pose_ros'
+NODE_NAME = 'v2v_teleop'
+
+# Texts that replace those of the parameter file where they are not empty.
+CHOSEN = ('handedness', 'subject', 'frame', 'dead_man', 'robot', 'urdf', 'gripper_joints')
+
+
+def generate_launch_description():
+    return LaunchDescription([*_arguments(), OpaqueFunction(function=_nodes)])
+
+
+def _arguments():
+    return [
+        DeclareLaunchArgument(
+            'skeletons_topic',
+            default_value='v2v_pose/skeletons',
+            description='Where the pose node publishes its skeletons.',
+        ),
+        DeclareLaunchArgument(
+            'joint_states_topic',
+            default_value='joint_states',
+            description='Joint states of the robot hand; the first command starts from there.',
+        ),
+        DeclareLaunchArgument(
+            'handedness',
+            default_value='',
+            choices=['', 'right', 'left'],
+            description="Which of the operator's hands is followed. Empty: as in params_file.",
+        ),
+        DeclareLaunchArgument(
+            'subject',
+            default_value='',
+            description='Id of the subject that is followed. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'frame',
+            default_value='',
+            description='TF frame that the skeletons must be in. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'dead_man',
+            default_value='',
+            choices=['', 'service', 'topic', 'pinch', 'fist'],
+            description='What arms and disarms. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'robot',
+            default_value='',
+            description='Robot hand: none, gripper, allegro, shadow, leap, ... or a configuration '
+            'file of dex-retargeting. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'urdf',
+            default_value='',
+            description='URDF of the robot hand. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'gripper_joints',
+            default_value='',
+            description='Joints of a gripper, separated by commas. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'autostart',
+            default_value='',
+            choices=['', 'true', 'false'],
+            description='false: the node waits for somebody who manages its lifecycle. Empty: as '
+            'in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'namespace',
+            default_value='',
+            description='Namespace of the node, as of the pose node.',
+        ),
+        DeclareLaunchArgument(
+            'params_file',
+            default_value=PathJoinSubstitution(
+                [FindPackageShare(PACKAGE), 'config', 'teleop.yaml']
+            ),
+            description='Parameters of the node; the default file describes each.',
+        ),
+        DeclareLaunchArgument(
+            'use_sim_time',
+            default_value='false',
+            choices=['true', 'false'],
+            description='Take the time from /clock, for recordings played with --clock.',
+        ),
+        DeclareLaunchArgument(
+            'log_level',
+            default_value='info',
+            choices=['debug', 'info', 'warn', 'error', 'fatal'],
+            description='What the node logs: this level and those above it.',
+        ),
+    ]
+
+
+def _nodes(context):
+    """Return the node, now that the arguments have values."""
+
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    # Strings stay strings: a subject called 1 would become a number otherwise.
+    chosen = {name: ParameterValue(value(name), value_type=str) for name in CHOSEN if value(name)}
+    if value('autostart'):
+        chosen['autostart'] = value('autostart') == 'true'
+    chosen['use_sim_time'] = value('use_sim_time') == 'true'
+    namespace = value('namespace')
+    logger = '.'.join([part for part in namespace.split('/') if part] + [NODE_NAME])
+    return [
+        Node(
+            package=PACKAGE,
+            executable='teleop_node',
+            name=NODE_NAME,
+            namespace=namespace,
+            parameters=[value('params_file'), chosen],
+            remappings=[
+                ('v2v_pose/skeletons', value('skeletons_topic')),
+                ('joint_states', value('joint_states_topic')),
+            ],
+            arguments=['--ros-args', '--log-level', f'{logger}:={value("log_level")}'],
+            output='screen',
+        )
+    ]
