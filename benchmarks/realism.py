@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from v2v_pose_ros.overlay import color_depth
 from v2v_pose_ros.synthesis.cameras import sr305
-from v2v_pose_ros.synthesis.hands.benchmark import PARTS
+from v2v_pose_ros.synthesis.hands.benchmark import EVERYDAY
 from v2v_pose_ros.synthesis.hands.scenes import HandScenes
 from v2v_pose_ros.synthesis.sensors import FAMILIES
 
@@ -74,7 +74,7 @@ def real_frames(folder: Path) -> list[Image]:
 
 def rendered_frames(family: str, count: int) -> list[Image]:
     """Return everyday frames of one kind of sensor in metres."""
-    everyday = replace(PARTS[0].options, family=family, clutter=0.0, distance=(0.35, 0.8))
+    everyday = replace(EVERYDAY, family=family, clutter=0.0, distance=(0.35, 0.8))
     scenes = HandScenes(seed=11, options=everyday)
     return [scenes.frame(sr305())[0] for _ in range(count)]
 

@@ -69,7 +69,7 @@ def main() -> None:
 
 def measure(arguments: list[str]) -> dict[str, Any]:
     """Return the figures of all frames of the synthetic benchmark."""
-    script = Path(__file__).with_name('synthetic_hands.py')
+    script = Path(__file__).with_name('synthetic.py')
     command = [sys.executable, str(script), '--json', *arguments]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(output[output.index('{') :])['all']

@@ -197,7 +197,7 @@ def test_the_cloud_is_what_is_near_the_hand():
     depth = np.full((48, 64), 0.5)
     depth[:, 32:] = 2.0
     depth[0] = 0
-    points, shade = cloud(depth, (50.0, 50.0, 31.5, 23.5), np.array([0.0, 0.0, 0.5]))
+    points, shade = cloud(depth, (50.0, 50.0, 31.5, 23.5), np.array([0.0, 0.0, 0.5]), 0.12)
     np.testing.assert_allclose(points[:, 2], 0.5)
     assert (points[:, 0] < 0).all()
     assert np.abs(points).max(0)[0] <= 0.12
@@ -205,7 +205,8 @@ def test_the_cloud_is_what_is_near_the_hand():
 
 
 def test_a_wall_facing_the_camera_is_lit():
-    _, shade = cloud(np.full((48, 64), 0.5), (300.0, 300.0, 31.5, 23.5), np.array([0, 0, 0.5]))
+    intrinsics = (300.0, 300.0, 31.5, 23.5)
+    _, shade = cloud(np.full((48, 64), 0.5), intrinsics, np.array([0, 0, 0.5]), 0.12)
     np.testing.assert_allclose(shade, 0.25 + 0.75 * 0.76, atol=0.01)
 
 

@@ -12,11 +12,15 @@ import torch
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.localization import bounding_box_middle, find_candidates
 from v2v_pose_ros.skeletons import BODY
+from v2v_pose_ros.synthesis.cameras import kinect
 from v2v_pose_ros.synthesis.draws import Draws
+from v2v_pose_ros.synthesis.people.benchmark import PARTS
+from v2v_pose_ros.synthesis.people.camera_scene import BodyCameraScene
 from v2v_pose_ros.synthesis.people.model import ANGLES, BodyModel, BodyShape, BONES
 from v2v_pose_ros.synthesis.people.poses import ARMS, BodyPoseSampler, LEGS, LIMITS, mirrored
 from v2v_pose_ros.synthesis.people.scenes import PeopleOptions, PeopleScenes
 from v2v_pose_ros.synthesis.people.surroundings import Planes
+from v2v_pose_ros.synthesis.sensors import FAMILIES
 from v2v_pose_ros.synthesis.windows import middle_of, reference_points
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -292,3 +296,33 @@ def test_a_person_on_a_floor_is_the_first_candidate() -> None:
         off.append(float(np.abs(first - bounding_box_middle(joints)).max()))
     assert np.median(off) < 0.3
     assert np.mean(np.array(off) < 0.6) > 0.8
+
+
+def test_the_benchmark_has_front_and_top_apart() -> None:
+    assert sum(part.frames for part in PARTS) == 2000
+    by_name = {part.name: part for part in PARTS}
+    assert {'everyday_front', 'everyday_top', 'at_a_desk', 'back_to_camera'} <= set(by_name)
+    family, depth, joints = by_name['at_a_desk'].frame(4)
+    again = by_name['at_a_desk'].frame(4)
+    assert family == again[0] == FAMILIES[1]
+    assert np.array_equal(depth, again[1])
+    assert np.array_equal(joints, again[2])
+    assert depth.shape == (240, 320)
+
+
+def test_the_camera_scene_shows_a_whole_person_the_same_at_the_same_time() -> None:
+    camera = kinect(320, 240)
+    scene, other = BodyCameraScene(camera, seed=1), BodyCameraScene(camera, seed=1)
+    frames = [scene.frame(time) for time in (0.0, 1.3, 7.9)]
+    for time, (depth, joints) in zip((7.9, 0.0, 1.3), (frames[2], *frames[:2]), strict=True):
+        seen, truth = other.frame(time)
+        assert np.array_equal(seen, depth)
+        np.testing.assert_allclose(truth, joints, atol=1e-6)
+    for depth, joints in frames:
+        pixels = camera.project(joints)
+        assert ((pixels >= 0) & (pixels < [320, 240])).all()
+        column, row = np.rint(pixels).astype(int).T
+        surface = depth[row, column]
+        behind = (joints[:, 2] - surface)[surface > 0]
+        assert np.median(behind) < 0.2
+        assert behind.min() > -0.06

@@ -20,7 +20,7 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import synthetic_camera
 from v2v_pose_ros.ros.declarations import declare
-from v2v_pose_ros.ros.demo_session import hand_joints, nanoseconds
+from v2v_pose_ros.ros.demo_session import joints_of, nanoseconds
 from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.cameras import sr305
@@ -117,7 +117,7 @@ def test_it_is_a_depth_camera_with_truth(listener, start):
     assert (len(stamps) - 1) / (stamps[-1] - stamps[0]) < 30 * 1.02
     # What it says is in what it shows.
     camera = Camera.from_calibration(width=info.width, height=info.height, k=list(info.k))
-    joints = hand_joints(truths[common[-1]])
+    joints = joints_of(truths[common[-1]], HAND)
     near = depth_of(image)
     assert 0.2 < near[near > 0].min() < 0.6
     pixels = camera.project(joints).round().astype(int)
@@ -212,7 +212,7 @@ def test_the_message_holds_the_depth_of_the_scene():
     np.testing.assert_allclose(depth_of(millimetres), depth, atol=0.00051)
     np.testing.assert_array_equal(depth_of(metres), depth)
     truth = synthetic_camera.ground_truth_message(millimetres.header, joints)
-    np.testing.assert_allclose(hand_joints(truth), joints)
+    np.testing.assert_allclose(joints_of(truth, HAND), joints)
     skeleton = truth.skeletons[0]
     assert tuple(skeleton.joint_names) == HAND.names
     assert set(skeleton.confidences) == {1.0}

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 
-SUBJECTS = ('hand',)
+SUBJECTS = ('hand', 'body')
 
 
 class UsageError(ValueError):
@@ -40,7 +40,7 @@ def subject(environment: Mapping[str, str]) -> str:
     name = environment.get('DEMO_SUBJECT', '').strip() or 'hand'
     if name not in SUBJECTS:
         raise UsageError(
-            f'DEMO_SUBJECT is {name!r}; this version has a model for {", ".join(SUBJECTS)} only'
+            f'DEMO_SUBJECT is {name!r}; there are models for {" and ".join(SUBJECTS)}'
         )
     return name
 
@@ -61,7 +61,7 @@ def main() -> int:
     """Run the demo; return 0 with poses, 1 without, 2 for wrong use, 130 when stopped early."""
     try:
         seconds = duration(os.environ)
-        subject(os.environ)
+        who = subject(os.environ)
     except UsageError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 2
@@ -69,7 +69,7 @@ def main() -> int:
     # Imported here: it takes a moment, in which Ctrl-C is heard already.
     from v2v_pose_ros.ros.demo_session import run
 
-    return run(seconds, interrupted)
+    return run(who, seconds, interrupted)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from v2v_pose_ros.skeletons import Skeleton
 
-_HALF = 0.12  # metres: half the edge of what is shown around the hand
+_HALF = {'hand': 0.12, 'body': 1.05}  # metres: half the edge of what is shown around a subject
+_RANGE = {'hand': (0.2, 2.2), 'body': (1.0, 6.0)}  # metres: depth from bright to dark
 _BACKGROUND, _INK = '#10141c', '#e8ecf4'
 _LIGHT = np.array([-0.35, -0.55, -0.76])  # towards the light: up, left and behind the camera
 
@@ -41,7 +42,8 @@ def draw(
         caption: the line under the picture.
         path: the PNG file.
     """
-    points, shade = cloud(depth, intrinsics, joints.mean(0))
+    half = _HALF[skeleton.name]
+    points, shade = cloud(depth, intrinsics, joints.mean(0), half)
     figure = Figure(figsize=(15, 5.6), facecolor=_BACKGROUND)
     FigureCanvasAgg(figure)
     for place, (turn, title) in enumerate(((12.0, 'from the camera'), (68.0, 'from the side'))):
@@ -56,9 +58,9 @@ def draw(
 
 
 def cloud(
-    depth: Array, intrinsics: tuple[float, float, float, float], centre: Array
+    depth: Array, intrinsics: tuple[float, float, float, float], centre: Array, half: float
 ) -> tuple[Array, Array]:
-    """Return the points [N, 3] near a centre and how brightly (0 to 1) each is lit, [N]."""
+    """Return the points [N, 3] in a cube and how brightly (0 to 1) each is lit, [N]."""
     fx, fy, cx, cy = intrinsics
     rows, columns = np.indices(depth.shape)
     points = np.stack([(columns - cx) / fx * depth, (rows - cy) / fy * depth, depth], -1)
@@ -66,7 +68,7 @@ def cloud(
     normals = np.cross(down, right)  # towards the camera
     length = np.linalg.norm(normals, axis=-1)
     shade = (normals @ _LIGHT) / np.maximum(length, 1e-12)
-    near = (depth > 0) & (np.abs(points - centre) < _HALF).all(-1)
+    near = (depth > 0) & (np.abs(points - centre) < half).all(-1)
     return points[near], np.clip(0.25 + 0.75 * shade[near], 0.08, 1.0)
 
 
@@ -88,7 +90,8 @@ def _draw_view(
     )
     flat = np.stack([(joints - centre) @ x_axis, (joints - centre)[:, 1]], 1)
     _draw_skeleton(axes, flat, skeleton)
-    axes.set(xlim=(-_HALF, _HALF), ylim=(_HALF, -_HALF), aspect='equal', facecolor=_BACKGROUND)
+    half = _HALF[skeleton.name]
+    axes.set(xlim=(-half, half), ylim=(half, -half), aspect='equal', facecolor=_BACKGROUND)
     axes.set_axis_off()
 
 
@@ -102,7 +105,8 @@ def _draw_image(
     """Draw the depth image, near bright, with the projected skeleton."""
     fx, fy, cx, cy = intrinsics
     shown = np.where(depth > 0, depth, np.nan)
-    axes.imshow(shown, cmap='bone_r', vmin=0.2, vmax=2.2)
+    near, far = _RANGE[skeleton.name]
+    axes.imshow(shown, cmap='bone_r', vmin=near, vmax=far)
     flat = joints[:, :2] / joints[:, 2:] * (fx, fy) + (cx, cy)
     _draw_skeleton(axes, flat, skeleton, scale=0.6)
     rows, columns = depth.shape

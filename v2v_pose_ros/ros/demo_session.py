@@ -33,12 +33,19 @@ from v2v_pose_ros.ros.demo_picture import draw
 from v2v_pose_ros.ros.demo_report import NodeState, RunStatistics
 from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.ros.processes import ChildDied, Children
-from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.skeletons import Skeleton, SKELETONS
 
 RESULTS = Path('demo')
 MODULES = {
     'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
     'pose_node': 'v2v_pose_ros.ros.node',
+}
+# What differs from the nodes' own parameters, as in config/body.yaml.
+BODY_CAMERA = {'subject': 'body'}
+BODY_NODE = {'model': 'body_lite', 'subject': 'body', 'min_depth': '0.5', 'max_depth': '6.0'}
+PARAMETERS: dict[str, dict[str, dict[str, str]]] = {
+    'hand': {'synthetic_camera': {}, 'pose_node': {}},
+    'body': {'synthetic_camera': BODY_CAMERA, 'pose_node': BODY_NODE},
 }
 LOADING = 120.0  # seconds until the first pose has to be there, and counting to start
 _REFRESH, _LINE = 0.5, 2.0  # seconds between updates of the display, in a terminal and elsewhere
@@ -49,8 +56,8 @@ class DemoFailed(RuntimeError):
     """The demo cannot go on; the text says why."""
 
 
-def run(seconds: float, interrupted: Event) -> int:
-    """Count poses for some seconds (infinity: until interrupted); return the exit status."""
+def run(subject: str, seconds: float, interrupted: Event) -> int:
+    """Count a subject's poses for seconds, or until interrupted (infinity); return the status."""
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / '.lock').open('w') as lock:
         try:
@@ -62,10 +69,10 @@ def run(seconds: float, interrupted: Event) -> int:
                 file=sys.stderr,
             )
             return 1
-        return _run(seconds, interrupted)
+        return _run(subject, seconds, interrupted)
 
 
-def _run(seconds: float, interrupted: Event) -> int:
+def _run(subject: str, seconds: float, interrupted: Event) -> int:
     for stale in ('report.json', 'skeleton.png'):
         (RESULTS / stale).unlink(missing_ok=True)
     console, children = Console(), Children(RESULTS)
@@ -73,13 +80,15 @@ def _run(seconds: float, interrupted: Event) -> int:
         domain = free_domain()
         # The demo joins first, so that no other run takes the domain for free meanwhile.
         rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        watch = Watch()
+        watch = Watch(SKELETONS[subject])
         console.print(
             f'Starting the camera and the node (ROS_DOMAIN_ID={domain}, output in {RESULTS}/).'
         )
         environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
         for name, module in MODULES.items():
-            children.start(name, (sys.executable, '-m', module), environment)
+            arguments = ros_arguments(PARAMETERS[subject][name])
+            command = (sys.executable, '-m', module, *arguments)
+            children.start(name, command, environment)
         observe(watch, children, console, seconds, interrupted)
         if watch.statistics.last is not None:
             watch.see_picture(_PICTURE)
@@ -97,6 +106,14 @@ def _run(seconds: float, interrupted: Event) -> int:
     if interrupted.is_set() and seconds < math.inf:
         return 130
     return 0 if report['poses_published'] else 1
+
+
+def ros_arguments(parameters: Mapping[str, str]) -> list[str]:
+    """Return the arguments that set a node's parameters."""
+    if not parameters:
+        return []
+    pairs = [f'{name}:={value}' for name, value in parameters.items()]
+    return ['--ros-args', *(word for pair in pairs for word in ('-p', pair))]
 
 
 def observe(
@@ -127,14 +144,17 @@ def observe(
 
 def show(console: Console, watch: Watch, report: Mapping[str, Any]) -> None:
     """Print the result and write the report and the picture."""
-    console.print(demo_report.table(report, HAND, f'{report["seconds"]:.1f} s of hand poses'))
+    skeleton = watch.statistics.skeleton
+    console.print(
+        demo_report.table(report, skeleton, f'{report["seconds"]:.1f} s of {skeleton.name} poses')
+    )
     file = RESULTS / 'report.json'
     file.write_text(json.dumps(report, indent=2) + '\n')
     written = [file]
     if watch.picture is not None:
         depth, joints = watch.picture
         caption = ', '.join(f'{label} {text}' for label, text in demo_report.summary(report)[2:])
-        draw(depth, watch.intrinsics, joints, HAND, caption, RESULTS / 'skeleton.png')
+        draw(depth, watch.intrinsics, joints, skeleton, caption, RESULTS / 'skeleton.png')
         written.append(RESULTS / 'skeleton.png')
     for path in written:
         console.print(f'written: {path.resolve()}', soft_wrap=True, highlight=False)
@@ -180,7 +200,7 @@ class Display:
         report = statistics.report()
         if self._live:
             title = f'{report["seconds"]:.0f} s, {statistics.recent_rate():.1f} poses per second'
-            self._live.update(demo_report.table(report, HAND, title), refresh=True)
+            self._live.update(demo_report.table(report, statistics.skeleton, title), refresh=True)
         else:
             self._console.print(demo_report.plain_line(report), soft_wrap=True, highlight=False)
 
@@ -188,9 +208,9 @@ class Display:
 class Watch:
     """The demo's own node: takes in stamps, joints true and estimated, and an image at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, skeleton: Skeleton) -> None:
         """Subscribe; rclpy has to be initialised."""
-        self.statistics = RunStatistics(HAND)
+        self.statistics = RunStatistics(skeleton)
         self.intrinsics = (0.0, 0.0, 0.0, 0.0)
         self.picture: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
         self._images: dict[int, Image] | None = None
@@ -229,18 +249,21 @@ class Watch:
         self.intrinsics = tuple(float(message.k[place]) for place in (0, 4, 2, 5))
 
     def _on_truth(self, message: SkeletonArray) -> None:
-        joints = hand_joints(message)
+        joints = self._joints(message)
         if joints is not None:
             self.statistics.truth(nanoseconds(message), joints)
 
     def _on_skeletons(self, message: SkeletonArray, info: Mapping[str, int]) -> None:
         # The middleware says when it was published; the demo itself may have been late.
         published = info['source_timestamp']
-        stamp, joints = nanoseconds(message), hand_joints(message)
+        stamp, joints = nanoseconds(message), self._joints(message)
         self.statistics.pose(stamp, published, joints)
         image = self._images.get(stamp) if self._images else None
         if joints is not None and image is not None and self.picture is None:
             self.picture = depth_of(image), joints
+
+    def _joints(self, message: SkeletonArray) -> NDArray[np.float64] | None:
+        return joints_of(message, self.statistics.skeleton)
 
     def _on_image(self, message: Image) -> None:
         if self._images is not None and len(self._images) < 90:
@@ -262,10 +285,10 @@ def nanoseconds(message: Any) -> int:
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
-def hand_joints(message: SkeletonArray) -> NDArray[np.float64] | None:
-    """Return the joints [21, 3] of the first hand in metres, None if there is none."""
+def joints_of(message: SkeletonArray, wanted: Skeleton) -> NDArray[np.float64] | None:
+    """Return the joints [J, 3] in metres of the first skeleton of a kind, None without any."""
     for skeleton in message.skeletons:
-        if tuple(skeleton.joint_names) == HAND.names:
+        if tuple(skeleton.joint_names) == wanted.names:
             positions = (pose.position for pose in skeleton.poses)
             return np.array([(point.x, point.y, point.z) for point in positions])
     return None

@@ -1,4 +1,4 @@
-"""The node `synthetic_camera`: depth images of a moving hand, with its true joints.
+"""The node `synthetic_camera`: depth images of a moving hand or person, with true joints.
 
 Publishes `depth/image_rect`, `depth/camera_info` and `~/ground_truth`, all with one stamp and in
 the frame `camera_depth_optical_frame`, as a depth camera's driver would.
@@ -7,7 +7,7 @@ the frame `camera_depth_optical_frame`, as a depth camera's driver would.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import sys
 import time
@@ -30,31 +30,45 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros.declarations import declare, parameter, ParameterError, Parameters
 from v2v_pose_ros.ros.messages import skeleton_array_message
 from v2v_pose_ros.ros.qos import image_qos, QOS_PROFILES
-from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.skeletons import BODY, HAND, Skeleton
 from v2v_pose_ros.subjects import name_subjects
-from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.synthesis.cameras import kinect, sr305
 from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
+from v2v_pose_ros.synthesis.people.camera_scene import BodyCameraScene
 
 FRAME = 'camera_depth_optical_frame'
-CUBE = 0.2  # metres: the edge of the cube in the ground truth
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What moves before which camera; the edge of the cube (m) in the ground truth."""
+
+    skeleton: Skeleton
+    camera: Callable[[int, int], Camera]
+    scene: type[HandCameraScene | BodyCameraScene]
+    cube_size: float
+
+
+KINDS = {
+    'hand': _Kind(HAND, sr305, HandCameraScene, 0.2),
+    'body': _Kind(BODY, kinect, BodyCameraScene, 2.0),
+}
 
 
 @dataclass(frozen=True)
 class CameraParameters(Parameters):
     """All parameters of the node; none changes while it runs."""
 
-    subject: str = parameter('hand', 'What moves in front of the camera.', choices=('hand',))
+    subject: str = parameter('hand', 'What moves in front of the camera.', choices=tuple(KINDS))
     rate: float = parameter(30.0, 'Frames per second.', span=(0.1, 120.0))
     width: int = parameter(640, 'Columns of the images.', span=(64, 1920))
     height: int = parameter(480, 'Rows of the images.', span=(48, 1080))
-    seed: int = parameter(
-        0, 'Decides the shape of the hand, its gestures, its path and the noise.', span=(0, 2**31)
-    )
+    seed: int = parameter(0, 'Decides shape, gestures, path and noise.', span=(0, 2**31))
     noise: bool = parameter(
         True, 'True: the depth has noise, ragged edges, shadows and holes. False: it is exact.'
     )
     background: bool = parameter(
-        True, 'True: a person and a wall are behind the hand. False: there is nothing.'
+        True, 'True: a person or a room is behind the subject. False: there is nothing.'
     )
     encoding: str = parameter(
         '16UC1',
@@ -95,18 +109,22 @@ def camera_info_message(camera: Camera) -> CameraInfo:
     return info
 
 
-def ground_truth_message(header: Header, joints: NDArray[np.float32]) -> SkeletonArray:
-    """Return true joints [21, 3] in metres: certain, and without covariance."""
+def ground_truth_message(
+    header: Header, joints: NDArray[np.float32], subject: str = 'hand'
+) -> SkeletonArray:
+    """Return true joints [J, 3] in metres: certain, and without covariance."""
+    kind = KINDS[subject]
+    count = len(kind.skeleton)
     truth = SkeletonEstimate(
-        skeleton=HAND,
+        skeleton=kind.skeleton,
         positions=joints,
-        confidences=np.ones(len(HAND), np.float32),
-        covariances=np.zeros((len(HAND), 3, 3), np.float32),
+        confidences=np.ones(count, np.float32),
+        covariances=np.zeros((count, 3, 3), np.float32),
         reference_point=joints.mean(0),
-        cube_size=CUBE,
+        cube_size=kind.cube_size,
         points=np.empty((0, 3), np.float32),
     )
-    return skeleton_array_message(header, name_subjects([truth], 'hand'), latency=0.0)
+    return skeleton_array_message(header, name_subjects([truth], subject), latency=0.0)
 
 
 class SyntheticCamera(Node):
@@ -120,10 +138,9 @@ class SyntheticCamera(Node):
         """Create the node, render the first frame and start the clock."""
         super().__init__('synthetic_camera')
         self.parameters = parameters = declare(self, CameraParameters)
-        camera = sr305(parameters.width, parameters.height)
-        self._scene = HandCameraScene(
-            camera, parameters.seed, parameters.noise, parameters.background
-        )
+        kind = KINDS[parameters.subject]
+        camera = kind.camera(parameters.width, parameters.height)
+        self._scene = kind.scene(camera, parameters.seed, parameters.noise, parameters.background)
         self._info = camera_info_message(camera)
         qos = image_qos(parameters.qos_profile)
         self._images = self.create_publisher(Image, 'depth/image_rect', qos)
@@ -154,7 +171,8 @@ class SyntheticCamera(Node):
         self._infos.publish(self._info)
         self._images.publish(image)
         if self._truths.get_subscription_count():
-            self._truths.publish(ground_truth_message(header, joints))
+            truth = ground_truth_message(header, joints, self.parameters.subject)
+            self._truths.publish(truth)
         if self._start is None:
             self._start = time.monotonic()
         tick = round((time.monotonic() - self._start) / self._period)

@@ -10,16 +10,20 @@ import numpy as np
 import yaml
 
 from v2v_pose_ros.camera import Camera
-from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.cameras import sr305
+from v2v_pose_ros.skeletons import SKELETONS
+from v2v_pose_ros.synthesis.cameras import kinect, sr305
 from v2v_pose_ros.synthesis.hands.scenes import HandScenes
+from v2v_pose_ros.synthesis.people.scenes import PeopleScenes
 
-CAMERA = sr305()
-"""The camera of exported frames."""
+CAMERAS = {'hand': sr305(), 'body': kinect(320, 240)}
+"""The cameras of exported frames, by subject."""
 
 
-def write_frames(folder: Path, count: int, seed: int) -> None:
-    """Write frames as 16-bit PNG (millimetres), camera.yaml and joints.json.
+_SCENES = {'hand': HandScenes, 'body': PeopleScenes}
+
+
+def write_frames(folder: Path, count: int, seed: int, subject: str = 'hand') -> None:
+    """Write frames of a subject as 16-bit PNG (millimetres), camera.yaml and joints.json.
 
     Equal seeds give equal files, and the first frames of a longer export are those of a shorter.
 
@@ -29,23 +33,24 @@ def write_frames(folder: Path, count: int, seed: int) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f'{folder} exists and is not an empty folder; name a new one')
     folder.mkdir(parents=True, exist_ok=True)
-    scenes = HandScenes()
+    scenes, names = _SCENES[subject](), SKELETONS[subject].names
+    camera = CAMERAS[subject]
     labels = {}
     for index in range(count):
         scenes.generator.manual_seed(seed * 1_000_000_007 + index)
-        depth, joints = scenes.frame(CAMERA)
+        depth, joints = scenes.frame(camera)
         name = f'{index:06d}.png'
         millimetres = np.rint(depth * 1000).astype(np.uint16)
         if not cv2.imwrite(str(folder / name), millimetres):
             raise OSError(f'{folder / name} cannot be written')
         labels[name] = [
             {'name': joint, 'position_m': [round(float(v), 5) for v in position]}
-            for joint, position in zip(HAND.names, joints, strict=True)
+            for joint, position in zip(names, joints, strict=True)
         ]
     (folder / 'joints.json').write_text(
-        json.dumps({'skeleton': 'hand', 'frames': labels}, indent=1)
+        json.dumps({'skeleton': subject, 'frames': labels}, indent=1)
     )
-    (folder / 'camera.yaml').write_text(yaml.safe_dump(camera_document(CAMERA), sort_keys=False))
+    (folder / 'camera.yaml').write_text(yaml.safe_dump(camera_document(camera), sort_keys=False))
 
 
 def camera_document(camera: Camera) -> dict[str, object]:

@@ -36,6 +36,7 @@ class SensorNoise:
         edge_loss: float = 0.35,
         holes: float = 0.003,
         baseline: float = 0.035,
+        edge_step: float = _EDGE,
     ) -> None:
         """Draw the tiles.
 
@@ -47,6 +48,7 @@ class SensorNoise:
             edge_loss: share of the pixels at depth edges that are lost.
             holes: share of all pixels that are lost.
             baseline: from camera to projector in metres; decides the width of the shadow.
+            edge_step: metres; a larger step between neighbouring pixels is the edge of an object.
         """
         rng = np.random.default_rng([seed, 1])
         shape = camera.height + _ROOM, camera.width + _ROOM
@@ -55,7 +57,7 @@ class SensorNoise:
         self._range = fine * rng.standard_normal(shape, np.float32) + slow * patches
         self._lost_at_edge = rng.random(shape, np.float32) < edge_loss
         self._holes = rng.random(shape, np.float32) < holes
-        self._push = camera.fx * baseline
+        self._push, self._edge_step = camera.fx * baseline, edge_step
 
     def views(self, still: Array) -> list[Array]:
         """Return several noisy versions of depth [rows, columns] that does not move."""
@@ -81,7 +83,7 @@ class SensorNoise:
         down, right = rng.integers(_ROOM, size=2)
         place = slice(down, down + depth.shape[0]), slice(right, right + depth.shape[1])
         kernel = np.ones((3, 3), np.uint8)
-        edge = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel) > _EDGE
+        edge = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel) > self._edge_step
         lost = (edge & self._lost_at_edge[place]) | self._holes[place]
         measured = depth + self._range[place] * depth * depth
         measured[lost] = 0

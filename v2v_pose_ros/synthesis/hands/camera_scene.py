@@ -16,8 +16,9 @@ from torch import Tensor
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
-from v2v_pose_ros.synthesis.hands.poses import PoseMotion, PoseSampler
+from v2v_pose_ros.synthesis.hands.poses import PoseSampler
 from v2v_pose_ros.synthesis.hands.scenes import RAISED
+from v2v_pose_ros.synthesis.motion import Motion
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
 from v2v_pose_ros.synthesis.quick_sensor import Array, SensorNoise, SHADOW
 from v2v_pose_ros.synthesis.rotations import rotation_about
@@ -48,7 +49,7 @@ class HandCameraScene:
         self._model = HandModel()
         self._faces = self._model.faces.numpy()
         self._shape = _draw_shape(self._model.components, generator)
-        self._motion = PoseMotion(PoseSampler(self._model, generator))
+        self._motion = Motion(PoseSampler(self._model, generator))
         self._phase = torch.rand(6, generator=generator).tolist()
         still = person(camera) if background else np.zeros((camera.height, camera.width), 'f4')
         self._noise = SensorNoise(camera, seed) if noise else None

@@ -219,22 +219,3 @@ class PoseSampler:
         apart &= ~(first[:, None] & first[None])
         overlap = radii[:, None] + radii[None] - torch.cdist(cloud, cloud)
         return torch.where(apart, overlap, overlap.new_zeros(())).flatten(1).amax(1).clamp(0)
-
-
-class PoseMotion:
-    """A smooth, endless motion through random gestures, for a synthetic camera."""
-
-    def __init__(self, sampler: PoseSampler, seconds: float = 1.6) -> None:
-        """Draw the first poses; a new one is reached every given number of seconds."""
-        self.sampler, self.seconds = sampler, seconds
-        self._poses: list[Tensor] = []
-
-    def __call__(self, time: float) -> Tensor:
-        """Return the angles [1, 22] at a time in seconds from the start."""
-        place = time / self.seconds
-        index = int(place)
-        while len(self._poses) < index + 2:
-            self._poses.append(self.sampler.sample(1))
-        t = place - index
-        blend = t * t * t * (t * (6 * t - 15) + 10)  # minimum jerk
-        return self._poses[index] * (1 - blend) + self._poses[index + 1] * blend
