@@ -12,7 +12,6 @@ import torch
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.defaults import (
-    DEPTH_RANGE,
     HANDEDNESS,
     Handedness,
     HANDEDNESSES,
@@ -101,7 +100,7 @@ class PoseEstimator:
             known = ', '.join(HANDEDNESSES)
             raise ValueError(f'handedness is {handedness!r}; one of {known} is meant')
         self._reader = CubeReader(models, runtimes, cube_size)
-        self.localizer = localizer or LocalizerOptions()
+        self.localizer = localizer or LocalizerOptions.of(self.skeleton.name)
         self.min_confidence = min_confidence
         self._refinement = refinement
         self.handedness = handedness if self.skeleton.name == 'hand' else ''
@@ -144,7 +143,7 @@ class PoseEstimator:
         skeleton: str | None = None,
         device: str = 'auto',
         runtime: str = 'auto',
-        depth_range: tuple[float, float] = DEPTH_RANGE,
+        depth_range: tuple[float, float] | None = None,
         handedness: Handedness = HANDEDNESS,
         passes: int = PASSES,
         cube_size: float | None = None,
@@ -158,7 +157,8 @@ class PoseEstimator:
             skeleton: refuse models of another skeleton.
             device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
             runtime: one of `defaults.RUNTIMES`.
-            depth_range: nearest and farthest depth in metres where a subject is looked for.
+            depth_range: nearest and farthest depth in metres where a subject is looked for;
+                `defaults.DEPTH_RANGES` by default.
             handedness: which hand it is, or 'auto'.
             passes: how often the network sees the frame; from the second time on the cube is
                 centred on the joints found before.
@@ -176,7 +176,7 @@ class PoseEstimator:
             loaded,
             [make_runtime(model, runtime, device) for model in loaded],
             refinement=load_model(refinement, kind='refinement') if refinement else None,
-            localizer=LocalizerOptions(depth_range=depth_range),
+            localizer=LocalizerOptions(depth_range) if depth_range else None,
             handedness=handedness,
             passes=passes,
             cube_size=cube_size,
@@ -329,7 +329,8 @@ class PoseEstimator:
 
     def _candidates(self, depth: FloatArray, camera: Camera) -> Iterator[FloatArray]:
         """Yield reference points, refined where there is a network for it."""
-        for candidate in find_candidates(depth, camera, self.cube_size, self.localizer):
+        subject = self.skeleton.name
+        for candidate in find_candidates(depth, camera, self.cube_size, self.localizer, subject):
             yield self.refine(depth, camera, candidate) if self._refinement else candidate
 
     def refine(self, depth: FloatArray, camera: Camera, reference: FloatArray) -> FloatArray:

@@ -24,14 +24,13 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, model_required: 
     group.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     group.add_argument('--runtime', default='auto', choices=defaults.RUNTIMES)
     group.add_argument('--handedness', default=defaults.HANDEDNESS, choices=defaults.HANDEDNESSES)
-    near, far = defaults.DEPTH_RANGE
+    ranges = ', '.join(f'{n} {f} for a {s}' for s, (n, f) in defaults.DEPTH_RANGES.items())
     group.add_argument(
         '--depth-range',
         nargs=2,
         type=float,
-        default=defaults.DEPTH_RANGE,
         metavar=('NEAR', 'FAR'),
-        help=f'metres between which the subject is looked for (default: {near} {far})',
+        help=f'metres between which the subject is looked for (default: {ranges})',
     )
     group.add_argument(
         '--passes',
@@ -49,7 +48,7 @@ def load_estimator(options: argparse.Namespace) -> PoseEstimator:
         options.model or [defaults.MODEL],
         device=options.device,
         runtime=options.runtime,
-        depth_range=tuple(options.depth_range),
+        depth_range=tuple(options.depth_range) if options.depth_range else None,
         handedness=options.handedness,
         passes=options.passes,
     )

@@ -105,7 +105,7 @@ def settings_of(options: argparse.Namespace) -> EstimatorSettings:
         models=tuple(options.model or [defaults.MODEL]),
         device=options.device,
         runtime=options.runtime,
-        depth_range=tuple(options.depth_range),
+        depth_range=tuple(options.depth_range) if options.depth_range else None,
         handedness=options.handedness,
         passes=options.passes,
     )

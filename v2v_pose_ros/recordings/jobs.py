@@ -46,7 +46,7 @@ class EstimatorSettings:
     models: tuple[str, ...] = (defaults.MODEL,)
     device: str = 'auto'
     runtime: str = 'auto'
-    depth_range: tuple[float, float] = defaults.DEPTH_RANGE
+    depth_range: tuple[float, float] | None = None
     handedness: defaults.Handedness = defaults.HANDEDNESS
     passes: int = defaults.PASSES
 
@@ -71,7 +71,7 @@ class EstimatorSettings:
             'models': [read_info(find_model(name))[1] for name in self.models],
             'device': self.device.partition(':')[0],  # which of equal GPUs does not matter
             'runtime': self.runtime,
-            'depth_range': list(self.depth_range),
+            'depth_range': list(self.depth_range or ()),
             'handedness': self.handedness,
             'passes': self.passes,
         }
