@@ -2,19 +2,23 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+SOAK_MINUTES ?= 30
 export DEMO_SECONDS ?= 20
 export DEMO_SUBJECT ?= hand
 
+FAULTS = $(addprefix test/,ros/test_faults.py ros/test_clocks.py ros/test_process.py test_no_hand.py)
 ROS_ENV = .venv/bin/ros-env
 SOURCES = v2v_pose_ros test tools underlay setup.py $(wildcard scripts/* launch benchmarks)
 
-.PHONY: help setup demo test faults lint format clean
+.PHONY: help setup demo test faults soak lint format clean
 
 help:
 	@echo 'make demo    watch ROS 2 messages with 3D joints come out of a synthetic depth camera'
-	@echo '             (DEMO_SECONDS=20, 0 until interrupted; DEMO_SUBJECT=hand|body)'
+	@echo '             (DEMO_SECONDS=20, 0 until interrupted; DEMO_SUBJECT=hand|body;'
+	@echo '             DEMO_VIEWER=1 serves a 3D view, DEMO_VIEWER=FILE.rrd records it)'
 	@echo 'make test    run the tests (PYTEST_ARGS="-k voxels")'
 	@echo 'make faults  the long form of the tests of what can go wrong around the node'
+	@echo 'make soak    the node under full load for SOAK_MINUTES=30: does anything grow or slow down?'
 	@echo 'make lint    check style and types;  make format  repairs the style'
 	@echo 'make setup   only prepare .venv;     make clean   removes it'
 
@@ -28,7 +32,10 @@ test: setup
 	$(ROS_ENV) .venv/bin/python -m pytest $(PYTEST_ARGS)
 
 faults: setup
-	V2V_POSE_FAULTS=1 $(ROS_ENV) .venv/bin/python -m pytest test/ros/test_faults.py $(PYTEST_ARGS)
+	V2V_POSE_FAULTS=1 $(ROS_ENV) .venv/bin/python -m pytest $(FAULTS) $(PYTEST_ARGS)
+
+soak: setup
+	$(ROS_ENV) .venv/bin/python test/soak.py --minutes $(SOAK_MINUTES)
 
 lint: setup
 	.venv/bin/ruff check $(SOURCES)

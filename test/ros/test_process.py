@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 import pytest
 from rclpy.executors import SingleThreadedExecutor
 from ros_bench import camera_info, depth_image, wait_until
@@ -60,6 +61,33 @@ def test_signal_ends_it_cleanly_while_it_waits_for_its_manager(ros_domain_id, ma
     process = start('--ros-args', '-p', 'autostart:=false')
     client = make_node('manager').create_client(GetState, '/v2v_pose/get_state')
     assert client.wait_for_service(PATIENCE)
+    process.send_signal(number)
+    status, output = finish(process)
+    assert status == 0
+    assert 'Traceback' not in output
+
+
+TO_STATE = {
+    'inactive': [Transition.TRANSITION_CONFIGURE],
+    'active': [Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE],
+    'finalized': [Transition.TRANSITION_UNCONFIGURED_SHUTDOWN],
+}
+
+
+@pytest.mark.parametrize('state', TO_STATE)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_cleanly_in_every_state(context, make_node, state, number):
+    process = start('--ros-args', '-p', 'autostart:=false')
+    manager = make_node('manager')
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(manager)
+    client = manager.create_client(ChangeState, '/v2v_pose/change_state')
+    assert client.wait_for_service(PATIENCE)
+    for transition in TO_STATE[state]:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = client.call_async(request)
+        executor.spin_until_future_complete(answer, PATIENCE)
+        assert answer.result().success
     process.send_signal(number)
     status, output = finish(process)
     assert status == 0

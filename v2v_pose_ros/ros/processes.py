@@ -58,6 +58,10 @@ class Children:
         """Tell whether a child still runs."""
         return self._running[name].poll() is None
 
+    def pid(self, name: str) -> int:
+        """Return the id of a child's process."""
+        return self._running[name].pid
+
     def last_lines(self, name: str, count: int = 12) -> str:
         """Return the end of a child's output, indented."""
         lines = self._log(name).read_text(errors='replace').splitlines()[-count:]
