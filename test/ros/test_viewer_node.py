@@ -109,3 +109,32 @@ def test_a_file_that_cannot_be_is_refused(ros_domain_id, tmp_path):
     )
     assert done.returncode == 2
     assert '.rrd is expected' in done.stderr
+
+
+def test_the_demo_records_what_it_shows(tmp_path):
+    program = (
+        'import sys; from v2v_pose_ros.ros import demo, demo_session; '
+        "demo_session.MODULES['pose_node'] = 'perfect_pose_node'; sys.exit(demo.main())"
+    )
+    variables = {'DEMO_SECONDS': '0', 'DEMO_VIEWER': 'view.rrd', 'TERM': 'dumb'}
+    path = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'
+    process = subprocess.Popen(
+        [sys.executable, '-c', program],
+        cwd=tmp_path,
+        env={**os.environ, **variables, 'PYTHONPATH': path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    file, deadline = tmp_path / 'view.rrd', time.monotonic() + 120
+    try:
+        while not (file.is_file() and file.stat().st_size > 2_000_000):  # a few images
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert f'The viewer writes {file}' in output.replace('\n', '')
+    assert rows(file, '/camera/depth') > 0
+    assert rows(file, '/subjects/hand/joints') > 0

@@ -1,7 +1,8 @@
 """The demo: a synthetic depth camera and the pose node over DDS, watched and measured.
 
 Run with `python -m v2v_pose_ros.ros.demo`, or `make demo`.  DEMO_SECONDS is how long it counts (0:
-until interrupted), DEMO_SUBJECT who is seen.  Results are in `demo/` of the working directory.
+until interrupted), DEMO_SUBJECT who is seen, DEMO_VIEWER=1 serves a 3D view, and DEMO_VIEWER=F.rrd
+records it.  Results are in `demo/` of the working directory.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def main() -> int:
     # Imported here: it takes a moment, in which Ctrl-C is heard already.
     from v2v_pose_ros.ros.demo_session import run
 
-    return run(who, seconds, interrupted)
+    return run(who, seconds, interrupted, os.environ.get('DEMO_VIEWER', '').strip())
 
 
 if __name__ == '__main__':

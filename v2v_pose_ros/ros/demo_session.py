@@ -28,7 +28,7 @@ from rich.text import Text
 from sensor_msgs.msg import CameraInfo, Image
 
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros import demo_report
+from v2v_pose_ros.ros import demo_report, demo_viewer
 from v2v_pose_ros.ros.demo_picture import draw
 from v2v_pose_ros.ros.demo_report import NodeState, RunStatistics
 from v2v_pose_ros.ros.images import depth_of
@@ -56,7 +56,7 @@ class DemoFailed(RuntimeError):
     """The demo cannot go on; the text says why."""
 
 
-def run(subject: str, seconds: float, interrupted: Event) -> int:
+def run(subject: str, seconds: float, interrupted: Event, viewer: str = '') -> int:
     """Count a subject's poses for seconds, or until interrupted (infinity); return the status."""
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / '.lock').open('w') as lock:
@@ -69,10 +69,10 @@ def run(subject: str, seconds: float, interrupted: Event) -> int:
                 file=sys.stderr,
             )
             return 1
-        return _run(subject, seconds, interrupted)
+        return _run(subject, seconds, interrupted, viewer)
 
 
-def _run(subject: str, seconds: float, interrupted: Event) -> int:
+def _run(subject: str, seconds: float, interrupted: Event, viewer: str) -> int:
     for stale in ('report.json', 'skeleton.png'):
         (RESULTS / stale).unlink(missing_ok=True)
     console, children = Console(), Children(RESULTS)
@@ -89,6 +89,8 @@ def _run(subject: str, seconds: float, interrupted: Event) -> int:
             arguments = ros_arguments(PARAMETERS[subject][name])
             command = (sys.executable, '-m', module, *arguments)
             children.start(name, command, environment)
+        if viewer not in ('', '0'):
+            console.print(demo_viewer.start(children, viewer, environment), soft_wrap=True)
         observe(watch, children, console, seconds, interrupted)
         if watch.statistics.last is not None:
             watch.see_picture(_PICTURE)

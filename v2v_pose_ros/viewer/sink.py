@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -30,9 +31,15 @@ def _rerun() -> Any:
     except ImportError as error:
         raise ViewerError(
             f'the viewer needs Rerun, which cannot be imported ({error}): '
-            "pip install 'v2v_pose_ros[viewer]', with Python 3.11 or later"
+            "pip install 'v2v_pose_ros[viewer]', or leave the viewer away"
         ) from error
     return rerun
+
+
+def page_address(host: str, port: int, web: int) -> str:
+    """Return where a served viewer is: a page, or without one what `rerun --connect` takes."""
+    source = f'rerun+http://{host}:{port}/proxy'
+    return f'http://{host}:{web}/?url={quote(source, safe="")}' if web else source
 
 
 class Viewer:
@@ -91,9 +98,7 @@ class Viewer:
             raise ViewerError(
                 f'the viewer cannot be served on the ports {port} and {web}: {error}'
             ) from error
-        source = source.replace('127.0.0.1', host)
-        page = f'http://{host}:{web}/?url={source}' if web else source
-        return cls(stream, page)
+        return cls(stream, page_address(host, port, web))
 
     def __enter__(self) -> Viewer:
         """Return the viewer itself."""
