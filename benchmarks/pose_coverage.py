@@ -1,12 +1,18 @@
-"""How much of what real hands do the pose sampler draws: distances of real poses to sampled ones.
+"""How much of what real subjects do the samplers draw: distances of real poses to sampled ones.
 
     .venv/bin/python benchmarks/pose_coverage.py test_groundtruth_label.txt
+    .venv/bin/python benchmarks/pose_coverage.py --subject body groundtruth_world.txt
 
 For every pose of NYU's test set (pixels and millimetres, 14 joints a line) the nearest of 50,000
 sampled hands is searched for, after the similarity alignment that brings the two closest (turn,
 shift and scale).  Joints that both define are compared: fingertips and PIPs, the thumb's tip, IP
-and MCP, and the wrist, which is the middle of NYU's two.  Candidates come from the distances
-between joints, which no alignment changes; the best of them are aligned.
+and MCP, and the wrist, which is the middle of NYU's two.
+
+For every pose of ITOP's front test set (metres, y up, 15 joints a line) it is the nearest of
+50,000 people as a camera in front of them sees them, after a shift and a turn about the vertical.
+
+Candidates come from the distances between joints, which no alignment changes; the best of them are
+aligned.
 """
 
 from __future__ import annotations
@@ -21,8 +27,9 @@ from torch import Tensor
 
 from v2v_pose_ros.evaluation.conventions import PROTOCOLS
 from v2v_pose_ros.evaluation.results import read_results
-from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.skeletons import BODY, HAND
 from v2v_pose_ros.synthesis.hands.scenes import HandScenes
+from v2v_pose_ros.synthesis.people.scenes import PeopleOptions, PeopleScenes
 
 _OURS = HAND.indices(
     [
@@ -45,23 +52,26 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('poses', type=Path)
+    parser.add_argument('--subject', default='hand', choices=('hand', 'body'))
     parser.add_argument('--samples', type=int, default=50_000)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--json', action='store_true')
     options = parser.parse_args()
-    real = real_poses(options.poses)
-    sampled = sampled_poses(options.samples, options.seed)
-    distance = nearest(real, sampled)
+    if options.subject == 'hand':
+        real, near = real_hands(options.poses), (10, 20)
+        distance = nearest(real, sampled_hands(options.samples, options.seed), similar=True)
+    else:
+        real, near = real_people(options.poses), (60, 100)
+        distance = nearest(real, sampled_people(options.samples, options.seed), similar=False)
     report = {
         'real_poses': len(real),
-        'sampled_poses': len(sampled),
+        'sampled_poses': options.samples,
         'mean_mm': round(float(distance.mean()), 2),
         **{
             f'percentile_{q}_mm': round(float(np.percentile(distance, q)), 2)
             for q in (50, 75, 90, 95, 99)
         },
-        'within_10mm': round(float((distance <= 10).float().mean()), 4),
-        'within_20mm': round(float((distance <= 20).float().mean()), 4),
+        **{f'within_{mm}mm': round(float((distance <= mm).float().mean()), 4) for mm in near},
     }
     if options.json:
         print(json.dumps(report, indent=2))
@@ -70,43 +80,82 @@ def main() -> None:
         print(f'{key}: {value}')
 
 
-def real_poses(path: Path) -> Tensor:
+def real_hands(path: Path) -> Tensor:
     """Return NYU's poses [N, 12, 3] in millimetres as right hands."""
     positions = torch.from_numpy(read_results(path, PROTOCOLS['nyu']).joints).float() * 1000
     wrist = positions[:, 11:13].mean(1, keepdim=True)
     return torch.cat([positions[:, :11], wrist], 1)
 
 
-def sampled_poses(count: int, seed: int) -> Tensor:
+def sampled_hands(count: int, seed: int) -> Tensor:
     """Return poses [N, 12, 3] of the scene generator in millimetres."""
     scenes = HandScenes(seed=seed)
     batches = [
         scenes.model(scenes.shapes(size), scenes.poses.sample(size)).joints
-        for size in [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
+        for size in _batches(count)
     ]
     return torch.cat(batches)[:, _OURS] * 1000
 
 
-def nearest(real: Tensor, sampled: Tensor) -> Tensor:
-    """Return the mean joint distance [N] of each real pose to the sampled one that fits best."""
-    known = _shape(sampled)
+def real_people(path: Path) -> Tensor:
+    """Return ITOP's poses [N, 15, 3] in millimetres, x right, y up, z towards the camera."""
+    positions = torch.from_numpy(np.loadtxt(path, dtype=np.float32)).view(-1, len(BODY), 3)
+    return 1000 * positions * torch.tensor([1.0, 1.0, -1.0])
+
+
+def sampled_people(count: int, seed: int) -> Tensor:
+    """Return poses [N, 15, 3] of the scene generator in millimetres, in the same axes."""
+    scenes = PeopleScenes(seed=seed, options=PeopleOptions(top=0.0))
+    batches = [scenes.poses_in_view(size) for size in _batches(count)]
+    return 1000 * torch.cat(batches) * torch.tensor([1.0, -1.0, -1.0])
+
+
+def _batches(count: int) -> list[int]:
+    return [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
+
+
+def nearest(real: Tensor, sampled: Tensor, similar: bool) -> Tensor:
+    """Return the mean joint distance [N] of each real pose to the sampled one that fits best.
+
+    Args:
+        real: [N, J, 3].
+        sampled: [M, J, 3].
+        similar: whether poses are turned every way and scaled to fit, or turned about y alone.
+    """
+    known = _shape(sampled, similar)
     square = known.square().sum(1)
+    align = _similar_distance if similar else _turned_distance
     best = []
     for poses in real.split(_CHUNK):
-        shape = _shape(poses)
+        shape = _shape(poses, similar)
         candidates = (square - 2 * shape @ known.T).topk(_CANDIDATES, largest=False).indices
-        best.append(_aligned_distance(poses, sampled[candidates]).amin(1))
+        best.append(align(poses, sampled[candidates]).amin(1))
     return torch.cat(best)
 
 
-def _shape(poses: Tensor) -> Tensor:
-    """Return the distances between joints [N, J (J - 1) / 2], relative to the pose's size."""
+def _shape(poses: Tensor, similar: bool) -> Tensor:
+    """Return the distances between joints [N, J (J - 1) / 2], relative to the size on request."""
     rows, columns = torch.triu_indices(poses.shape[1], poses.shape[1], 1)
     distances = torch.cdist(poses, poses)[:, rows, columns]
+    if not similar:
+        return distances
     return distances / distances.square().mean(1, keepdim=True).sqrt()
 
 
-def _aligned_distance(real: Tensor, sampled: Tensor) -> Tensor:
+def _turned_distance(real: Tensor, sampled: Tensor) -> Tensor:
+    """Return mean distances [N, K] of poses [N, J, 3] to [N, K, J, 3] turned best about y."""
+    y = (real - real.mean(1, keepdim=True))[:, None]
+    x = sampled - sampled.mean(2, keepdim=True)
+    sine = (x[..., 2] * y[..., 0] - x[..., 0] * y[..., 2]).sum(-1)
+    cosine = (x[..., 0] * y[..., 0] + x[..., 2] * y[..., 2]).sum(-1)
+    angle = torch.atan2(sine, cosine)[..., None]
+    turned_x = angle.cos() * x[..., 0] + angle.sin() * x[..., 2]
+    turned_z = angle.cos() * x[..., 2] - angle.sin() * x[..., 0]
+    moved = torch.stack([turned_x, x[..., 1], turned_z], -1)
+    return (moved - y).norm(dim=-1).mean(-1)
+
+
+def _similar_distance(real: Tensor, sampled: Tensor) -> Tensor:
     """Return mean distances [N, K] of poses [N, J, 3] to [N, K, J, 3] once aligned (Umeyama)."""
     y = real - real.mean(1, keepdim=True)
     x = sampled - sampled.mean(2, keepdim=True)

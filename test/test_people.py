@@ -326,3 +326,16 @@ def test_the_camera_scene_shows_a_whole_person_the_same_at_the_same_time() -> No
         behind = (joints[:, 2] - surface)[surface > 0]
         assert np.median(behind) < 0.2
         assert behind.min() > -0.06
+
+
+def test_frames_of_the_body_have_the_names_of_rep_155() -> None:
+    # https://ros.org/reps/rep-0155.html, "Body parts": links of a body.
+    known = {'head', 'torso', 'waist', 'neck'} | {
+        f'{side}_{part}'
+        for side in 'lr'
+        for part in ('shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle')
+    }
+    assert set(BODY.links) <= known
+    assert len(set(BODY.links)) == len(BODY)
+    assert BODY.links[BODY.index('right_hand')] == 'r_wrist'
+    assert BODY.links[BODY.index('left_foot')] == 'l_ankle'

@@ -23,15 +23,21 @@ _FINGER_COLORS = {
 
 @dataclass(frozen=True)
 class Joint:
-    """One joint: its name, its parent's name (None for the root), its group and colour.
+    """One joint.
 
-    The colour belongs to the bone from the parent to this joint, red, green, blue in 0..1.
+    Attributes:
+        name: of the joint.
+        parent: the name of its parent, None for the root.
+        group: the finger or limb.
+        color: of the bone from the parent to this joint, red, green, blue in 0..1.
+        link: what its TF frame is called, where that is not the joint's name.
     """
 
     name: str
     parent: str | None
     group: str
     color: tuple[float, float, float]
+    link: str = ''
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class Skeleton:
     def names(self) -> tuple[str, ...]:
         """The joint names in order."""
         return tuple(joint.name for joint in self.joints)
+
+    @cached_property
+    def links(self) -> tuple[str, ...]:
+        """What the joints' TF frames are called, in order."""
+        return tuple(joint.link or joint.name for joint in self.joints)
 
     @cached_property
     def parents(self) -> tuple[int, ...]:
@@ -111,7 +122,18 @@ def _body() -> Skeleton:
         ('right_foot', 'right_knee', 'right_leg', right),
         ('left_foot', 'left_knee', 'left_leg', left),
     )
-    return Skeleton('body', tuple(Joint(*row) for row in table))
+    joints = (Joint(*row, _rep_155_link(row[0])) for row in table)
+    return Skeleton('body', tuple(joints))
+
+
+def _rep_155_link(joint: str) -> str:
+    """Return the REP 155 name of a body joint's link.
+
+    The REP knows wrists and ankles; ITOP's hands and feet lie a few centimetres beyond them.
+    """
+    side, _, part = joint.rpartition('_')
+    part = {'hand': 'wrist', 'foot': 'ankle'}.get(part, part)
+    return f'{side[0]}_{part}' if side else part
 
 
 HAND = _hand()

@@ -38,7 +38,7 @@ class Subject:
 
     def frame(self, joint: int) -> str:
         """Return the name of a joint's TF frame."""
-        return f'{self.identity}/{self.estimate.skeleton.names[joint]}'
+        return f'{self.identity}/{self.estimate.skeleton.links[joint]}'
 
     def moved(self, transform: RigidTransform) -> Subject:
         """Return the subject in another frame; its cube stays parallel to the camera's axes."""

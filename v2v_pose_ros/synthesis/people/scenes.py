@@ -186,6 +186,12 @@ class PeopleScenes:
         depth = self._render(rooms, best, intrinsics, size)
         return depth[0].cpu().numpy(), best(rooms.joints)[0].cpu().numpy()
 
+    def poses_in_view(self, batch: int) -> Tensor:
+        """Draw the joints [B, 15, 3] of people alone, in metres, optical frame."""
+        place, view = self._standpoints(batch)
+        _, joints = self._person(self.poses.sample(batch), place, self._turns(place))
+        return view(joints)
+
     @staticmethod
     def _share_seen(joints: Tensor, camera: Camera) -> float:
         """Return the share of joints [15, 3] well within an image, after 8 % of its width."""
