@@ -122,8 +122,13 @@ def _body() -> Skeleton:
         ('right_foot', 'right_knee', 'right_leg', right),
         ('left_foot', 'left_knee', 'left_leg', left),
     )
-    joints = (Joint(*row, _rep_155_link(row[0])) for row in table)
-    return Skeleton('body', tuple(joints))
+    return Skeleton(
+        'body',
+        tuple(
+            Joint(name, parent, group, color, _rep_155_link(name))
+            for name, parent, group, color in table
+        ),
+    )
 
 
 def _rep_155_link(joint: str) -> str:
