@@ -1,4 +1,4 @@
-"""The launch file, run with stand-ins for the launch system, which has no wheels."""
+"""The launch files, run with stand-ins for the launch system, which has no wheels."""
 
 from pathlib import Path
 import runpy
@@ -10,7 +10,7 @@ import pytest
 from v2v_pose_ros.ros.node import NODE_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / 'launch' / 'hand.launch.py'
+SUBJECTS = ('hand', 'body')
 
 
 class Recorded:
@@ -32,11 +32,11 @@ def fake(names, **classes):
     return SimpleNamespace(**kinds, **classes)
 
 
-@pytest.fixture
-def launch(monkeypatch):
+@pytest.fixture(params=SUBJECTS)
+def launch(request, monkeypatch):
     """Return the description, its arguments by name, and a function that gives its nodes."""
     modules = {
-        'launch': fake('LaunchDescription'),
+        'launch': fake('LaunchContext LaunchDescription'),
         'launch.actions': fake('DeclareLaunchArgument OpaqueFunction SetEnvironmentVariable'),
         'launch.substitutions': fake(
             'EnvironmentVariable PathJoinSubstitution',
@@ -51,7 +51,11 @@ def launch(monkeypatch):
         module = ModuleType(name)
         vars(module).update(vars(contents))
         monkeypatch.setitem(sys.modules, name, module)
-    (entities,) = runpy.run_path(str(FILE))['generate_launch_description']().arguments
+    # What the launch files share must meet the stand-ins, and nobody must meet it afterwards.
+    monkeypatch.delitem(sys.modules, 'v2v_pose_ros.ros.launching', raising=False)
+    file = ROOT / 'launch' / f'{request.param}.launch.py'
+    (entities,) = runpy.run_path(str(file))['generate_launch_description']().arguments
+    monkeypatch.delitem(sys.modules, 'v2v_pose_ros.ros.launching')
     kinds = {}
     for entity in entities:
         kinds.setdefault(type(entity).__name__, []).append(entity)
@@ -60,11 +64,14 @@ def launch(monkeypatch):
     (late,) = kinds['OpaqueFunction']
 
     def nodes(**chosen):
-        made = late.options['function']({**defaults, **chosen})
+        made = late.options['function']({**defaults, **chosen}, *late.options['args'])
         return {node.options['executable']: node.options for node in made}
 
     return SimpleNamespace(
-        arguments=arguments, nodes=nodes, variables=kinds['SetEnvironmentVariable']
+        subject=request.param,
+        arguments=arguments,
+        nodes=nodes,
+        variables=kinds['SetEnvironmentVariable'],
     )
 
 
@@ -151,3 +158,15 @@ def test_fast_dds_profile_is_the_shipped_one_unless_the_user_has_one(launch):
 def test_files_that_are_named_exist():
     for name in ('config/hand.yaml', 'config/hand.rviz', 'config/fastdds.xml'):
         assert (ROOT / name).is_file()
+
+
+def test_each_subject_has_its_parameters_its_view_and_its_camera(launch):
+    subject = launch.subject
+    (path,) = launch.arguments['params_file']['default_value'].arguments
+    assert path[1:] == ['config', f'{subject}.yaml']
+    nodes = launch.nodes(synthetic_camera='true')
+    (_, config) = nodes['rviz2']['arguments']
+    assert config.arguments[0][1:] == ['config', f'{subject}.rviz']
+    for name in (f'{subject}.yaml', f'{subject}.rviz'):
+        assert (ROOT / 'config' / name).is_file()
+    assert nodes['synthetic_camera']['parameters'][0]['subject'] == subject

@@ -9,6 +9,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 import yaml
 
+from v2v_pose_ros.defaults import DEPTH_RANGES
 from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.parameters import NodeParameters
 from v2v_pose_ros.ros.qos import image_qos
@@ -42,6 +43,14 @@ def test_shipped_file_lists_every_parameter_with_its_default():
     assert {name: type(value) for name, value in values.items()} == {
         entry.name: type(entry.default) for entry in fields(NodeParameters)
     }
+
+
+def test_the_file_for_people_holds_what_differs_from_hands(make_node):
+    values = yaml.safe_load(CONFIG.with_name('body.yaml').read_text())['/**']['ros__parameters']
+    _, parameters = declare_with(make_node, **values)
+    assert parameters == replace(NodeParameters(), **values)
+    assert parameters.depth_range == DEPTH_RANGES['body']
+    assert parameters.models == ('body_lite',)
 
 
 def test_shipped_file_comments_every_parameter():
