@@ -18,6 +18,7 @@ from recorded import (
     write_recording,
     write_ros1_bag,
 )
+from rerun.chunk import RrdReader
 import yaml
 
 from v2v_pose_ros.camera import Camera
@@ -236,3 +237,19 @@ def test_smoothed_joints_lie_between_the_measured_and_the_last(recording, capsys
     least = np.minimum(smoothed[:-1], measured[1:]) - 2e-5
     most = np.maximum(smoothed[:-1], measured[1:]) + 2e-5
     assert ((least <= smoothed[1:]) & (smoothed[1:] <= most)).all()
+
+
+def test_a_recording_without_rosbags_says_what_to_install(recording, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rosbags.rosbag2', None)
+    assert run(recording) == 1
+    assert 'pip install rosbags' in capsys.readouterr().err
+
+
+def test_the_viewer_is_given_the_time_of_every_stage(tmp_path, recording):
+    assert run('--viewer', tmp_path / 'view.rrd', recording) == 0
+    chunks = list(RrdReader(str(tmp_path / 'view.rrd')).stream())
+    rows = dict.fromkeys(('/camera/depth', '/latency/network'), 0)
+    for chunk in chunks:
+        if chunk.entity_path in rows:
+            rows[chunk.entity_path] += chunk.num_rows
+    assert rows == {'/camera/depth': 12, '/latency/network': 9}  # three frames are empty

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 from dataclasses import replace
 import io
@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # it would import PyTorch
 
 HELP = 'find the joints in depth images'
 
-Found = tuple[str, 'DepthFrame', Sequence['Subject']]
-"""The sequence that a frame belongs to, the frame, and who is in it."""
+Found = tuple[str, 'DepthFrame', Sequence['Subject'], Mapping[str, float]]
+"""The sequence that a frame belongs to, the frame, who is in it, and the seconds it took."""
 
 _FILES = 'files'  # the sequence of all PNG and NPZ files
 
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
         viewer = _viewer(options, stack)
         counters: dict[str, GapCounter] = {}
         found = _estimates(frames, estimator, options)
-        for number, (sequence, frame, subjects) in enumerate(found):
+        for number, (sequence, frame, subjects, timings) in enumerate(found):
             counters.setdefault(sequence, GapCounter()).add(bool(subjects), frame.stamp)
             for table in tables:
                 table.add(number, frame.name, frame.stamp, subjects)
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
             if overlays is not None:
                 overlays.write(frame, subjects, status)
             if viewer is not None:
-                _show(viewer, number, frame, subjects)
+                _show(viewer, number, frame, subjects, timings)
             if not options.json:
                 print(f'{frame.name}: {status}')
         reports = {sequence: counter.report() for sequence, counter in counters.items()}
@@ -106,13 +106,14 @@ def _frames(options: argparse.Namespace) -> Iterator[tuple[str, DepthFrame]]:
     """Return the frames, each with the sequence it belongs to."""
     from v2v_pose_ros.camera import Camera
     from v2v_pose_ros.frames import frame_files, read_frames
+    from v2v_pose_ros.recordings.paths import is_recording
 
     if options.rate is not None and not 0 < options.rate < 1e6:
         raise CommandError(f'--rate is {options.rate}; frames per second are meant')
     if options.max_subjects < 1:
         raise CommandError(f'--max-subjects is {options.max_subjects}; at least one is needed')
     camera = Camera.from_yaml(options.camera) if options.camera else None
-    recordings = [path for path in options.frames if _is_recording(path)]
+    recordings = [path for path in options.frames if is_recording(path)]
     files = frame_files([path for path in options.frames if path not in recordings])
 
     def generate() -> Iterator[tuple[str, DepthFrame]]:
@@ -126,17 +127,11 @@ def _frames(options: argparse.Namespace) -> Iterator[tuple[str, DepthFrame]]:
     return generate()
 
 
-def _is_recording(path: Path) -> bool:
-    """Tell whether a path looks like a recording; what does not needs no rosbags."""
-    if path.suffix not in ('.mcap', '.db3', '.bag') and not path.is_dir():
-        return False
-    from v2v_pose_ros.recordings.recording import is_recording
-
-    return is_recording(path)
-
-
 def _recorded(path: Path, options: argparse.Namespace) -> Iterator[DepthFrame]:
     """Yield the depth frames of a recording."""
+    from v2v_pose_ros.recordings import require_rosbags
+
+    require_rosbags()
     from v2v_pose_ros.frames import DepthFrame
     from v2v_pose_ros.recordings.recording import Recording
     from v2v_pose_ros.recordings.stream import recorded_frames
@@ -168,21 +163,23 @@ def _estimates(
         if sequence != current:
             tracker, smoother, current = Tracker(estimator, limits), Smoother(), sequence
         if frame.depth is None or frame.camera is None:
-            yield sequence, frame, []
+            yield sequence, frame, [], {}
             continue
         if frame.stamp is None:
             if options.smooth:
                 raise CommandError(
                     f'{frame.name} has no stamp, which --smooth needs: give --rate, too'
                 )
-            skeletons = estimator(frame.depth, frame.camera).skeletons
+            estimate = estimator(frame.depth, frame.camera)
+            skeletons = estimate.skeletons
         else:
-            skeletons = tracker(frame.depth, frame.camera, frame.stamp).skeletons
+            estimate = tracker(frame.depth, frame.camera, frame.stamp)
+            skeletons = estimate.skeletons
             if options.smooth:
                 skeletons = smoother(skeletons, frame.stamp)
         name = estimator.skeleton.name
         subjects = name_subjects(skeletons, name, several=options.max_subjects > 1)
-        yield sequence, frame, subjects
+        yield sequence, frame, subjects, estimate.timings
 
 
 def _tables(
@@ -206,12 +203,18 @@ def _viewer(options: argparse.Namespace, stack: contextlib.ExitStack) -> Viewer 
     return stack.enter_context(Viewer.to_file(options.viewer))
 
 
-def _show(viewer: Viewer, number: int, frame: DepthFrame, subjects: Sequence[Subject]) -> None:
+def _show(
+    viewer: Viewer,
+    number: int,
+    frame: DepthFrame,
+    subjects: Sequence[Subject],
+    timings: Mapping[str, float],
+) -> None:
     from v2v_pose_ros.viewer.scene import Scene
 
     if frame.depth is not None and frame.camera is not None:
         stamp = float(number) if frame.stamp is None else frame.stamp
-        viewer.show(Scene(frame.depth, frame.camera, subjects, stamp))
+        viewer.show(Scene(frame.depth, frame.camera, subjects, stamp, timings))
 
 
 def _status(frame: DepthFrame, subjects: Sequence[Subject]) -> str:

@@ -83,8 +83,10 @@ def run(options: argparse.Namespace) -> None:
     """Process the recordings, show how far they are, and name those that failed."""
     from rich.console import Console
 
+    from v2v_pose_ros.recordings import require_rosbags
     from v2v_pose_ros.recordings.progress import Display
 
+    require_rosbags()
     console = Console(stderr=True)
     jobs = _jobs(options)
     with Display(console, [job.source.name for job in jobs]) as display:

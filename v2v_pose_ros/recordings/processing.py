@@ -219,7 +219,7 @@ def _open_writer(recording: Recording, options: Options, path: Path) -> Writer:
     """Return a writer of the same kind; ROS 1 bags become MCAP."""
     storage = options.storage or recording.storage
     plugin = StoragePlugin.SQLITE3 if storage == 'sqlite3' else StoragePlugin.MCAP
-    # Version 8 is what Jazzy writes.
+    # The older of the two versions that rosbags writes: who reads the newer one reads this, too.
     writer = Writer(path, version=8, storage_plugin=plugin)
     if recording.compressed and plugin is StoragePlugin.MCAP:
         # Inside MCAP's chunks, where Foxglove and every other reader expect it.

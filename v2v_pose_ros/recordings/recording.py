@@ -10,24 +10,15 @@ import io
 from pathlib import Path
 from typing import Any
 
+from rosbags.convert.converter import generate_message_converter, LATCH
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.rosbag2 import Reader, Writer
+from rosbags.typesys import get_types_from_msg
+
 from v2v_pose_ros.recordings import RecordingError
-
-try:
-    from rosbags.convert.converter import generate_message_converter, LATCH
-    from rosbags.highlevel import AnyReader
-    from rosbags.interfaces import Connection, MessageDefinitionFormat
-    from rosbags.rosbag2 import Reader, Writer
-    from rosbags.typesys import get_types_from_msg
-except ImportError as error:
-    raise RecordingError(
-        f'recordings need the package rosbags, which cannot be imported ({error}): '
-        'pip install rosbags'
-    ) from error
-
+from v2v_pose_ros.recordings.paths import openable, storage_files
 from v2v_pose_ros.recordings.types import TYPES
-
-SUFFIXES = ('.mcap', '.db3', '.bag')
-"""Files that may be recordings; a rosbag2 recording may be a folder of them, too."""
 
 _UNKNOWN_HASH = 'RIHS01_' + '0' * 64
 _RENAMED = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}  # in ROS 1 bags of old
@@ -53,13 +44,6 @@ class RecordedMessage:
     data: bytes | memoryview
 
 
-def is_recording(path: Path) -> bool:
-    """Tell whether a path looks like a recording, be it a good one or not."""
-    if path.is_dir():
-        return (path / 'metadata.yaml').is_file() or bool(_storage_files(path))
-    return path.suffix in SUFFIXES
-
-
 class Recording:
     """An open recording; a context manager.
 
@@ -76,7 +60,7 @@ class Recording:
             if path.suffix == '.bag':
                 self._reader = AnyReader([path])
             else:
-                self._reader = Reader(_openable(path))
+                self._reader = Reader(openable(path))
             self._reader.open()
         self._connections: list[Connection] = list(self._reader.connections)
         self.is_ros1 = path.suffix == '.bag'
@@ -124,7 +108,7 @@ class Recording:
         """How it is stored: 'sqlite3' or 'mcap', 'ros1' for bags of ROS 1."""
         if self.is_ros1:
             return 'ros1'
-        files = _storage_files(self.path) if self.path.is_dir() else [self.path]
+        files = storage_files(self.path) if self.path.is_dir() else [self.path]
         return 'sqlite3' if any('.db3' in file.suffixes for file in files) else 'mcap'
 
     @property
@@ -239,16 +223,3 @@ def _qos(connection: Connection) -> list[Any]:
     if hasattr(extension, 'offered_qos_profiles'):
         return list(extension.offered_qos_profiles)
     return list(LATCH) if extension.latching else []
-
-
-def _storage_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if {'.mcap', '.db3'} & set(file.suffixes))
-
-
-def _openable(path: Path) -> Path:
-    """Return the path, or the only file of a folder whose recorder was killed before its end."""
-    if path.is_dir() and not (path / 'metadata.yaml').is_file():
-        files = _storage_files(path)
-        if len(files) == 1 and files[0].suffix in SUFFIXES:
-            return files[0]
-    return path

@@ -51,5 +51,7 @@ def occupied_cells(
     low = np.asarray(centre, np.float64) - cube_size / 2
     indices = np.floor((points - low) / cell).astype(np.int64)
     inside = ((indices >= 0) & (indices < grid)).all(axis=1)
-    middles = low + (np.unique(indices[inside], axis=0) + 0.5) * cell
+    occupied = np.zeros((grid, grid, grid), bool)
+    occupied[tuple(indices[inside].T)] = True
+    middles = low + (np.argwhere(occupied) + 0.5) * cell
     return middles.astype(np.float32)

@@ -177,12 +177,11 @@ class Viewer:
         points = scene.cube_points(subject)
         self._log(f'{path}/points', rr.Points3D(points, radii=edge / 400, colors=[90, 170, 255]))
         cells = occupied_cells(points, centre, edge)
-        half = [[edge / GRID / 2] * 3]
         self._log(
             f'{path}/occupancy',
             rr.Boxes3D(
                 centers=cells,
-                half_sizes=half * len(cells),
+                half_sizes=np.full_like(cells, edge / GRID / 2),
                 colors=[255, 190, 90, 90],
                 fill_mode='solid',
             ),
