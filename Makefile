@@ -14,7 +14,7 @@ SOURCES = v2v_pose_ros test tools underlay setup.py $(wildcard scripts/* launch 
 
 help:
 	@echo 'make demo    watch ROS 2 messages with 3D joints come out of a synthetic depth camera'
-	@echo '             (DEMO_SECONDS=20, 0 until interrupted; DEMO_SUBJECT=hand|body;'
+	@echo '             (DEMO_SECONDS=20, 0 until interrupted; DEMO_SUBJECT=hand|body|teleop;'
 	@echo '             DEMO_VIEWER=1 serves a 3D view, DEMO_VIEWER=FILE.rrd records it)'
 	@echo 'make test    run the tests (PYTEST_ARGS="-k voxels")'
 	@echo 'make faults  the long form of the tests of what can go wrong around the node'

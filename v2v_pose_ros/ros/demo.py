@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 
-SUBJECTS = ('hand', 'body')
+SUBJECTS = ('hand', 'body', 'teleop')
 
 
 class UsageError(ValueError):
@@ -37,12 +37,10 @@ def duration(environment: Mapping[str, str]) -> float:
 
 
 def subject(environment: Mapping[str, str]) -> str:
-    """Return who is seen."""
+    """Return who is seen; teleop is a hand that drives a gripper."""
     name = environment.get('DEMO_SUBJECT', '').strip() or 'hand'
     if name not in SUBJECTS:
-        raise UsageError(
-            f'DEMO_SUBJECT is {name!r}; there are models for {" and ".join(SUBJECTS)}'
-        )
+        raise UsageError(f'DEMO_SUBJECT is {name!r}; it must be one of {", ".join(SUBJECTS)}')
     return name
 
 
@@ -68,6 +66,10 @@ def main() -> int:
         return 2
     interrupted = interruption()
     # Imported here: it takes a moment, in which Ctrl-C is heard already.
+    if who == 'teleop':
+        from v2v_pose_ros.ros import teleop_demo
+
+        return teleop_demo.run(seconds, interrupted)
     from v2v_pose_ros.ros.demo_session import run
 
     return run(who, seconds, interrupted, os.environ.get('DEMO_VIEWER', '').strip())

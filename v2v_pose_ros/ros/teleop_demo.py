@@ -1,0 +1,263 @@
+"""The demo of teleoperation: a synthetic hand drives a gripper, over DDS, without hardware.
+
+Camera, pose node and teleoperation node are processes of their own. The demo arms, arms again
+after losses, and compares every command with the true hand of its frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import json
+import math
+import os
+from pathlib import Path
+import sys
+from threading import Event
+import time
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+import numpy as np
+from numpy.typing import NDArray
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool
+
+from v2v_pose_ros.msg import SkeletonArray
+from v2v_pose_ros.ros.demo_session import (
+    DemoFailed,
+    free_domain,
+    LOADING,
+    nanoseconds,
+    RESULTS,
+    ros_arguments,
+)
+from v2v_pose_ros.ros.processes import ChildDied, Children
+from v2v_pose_ros.ros.teleop_input import positions_of
+from v2v_pose_ros.teleoperation.hand import finger_angles, palm_length
+from v2v_pose_ros.teleoperation.openings import openings
+
+MODULES = {
+    'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
+    'pose_node': 'v2v_pose_ros.ros.node',
+    'teleop_node': 'v2v_pose_ros.ros.teleop_node',
+}
+GRIPPER = """<?xml version="1.0"?>
+<robot name="gripper">
+  <link name="palm"/><link name="left_finger"/><link name="right_finger"/>
+  <joint name="left_finger_joint" type="prismatic">
+    <parent link="palm"/><child link="left_finger"/><axis xyz="0 1 0"/>
+    <limit lower="0.0" upper="0.04" effort="20" velocity="0.4"/>
+  </joint>
+  <joint name="right_finger_joint" type="prismatic">
+    <parent link="palm"/><child link="right_finger"/><axis xyz="0 -1 0"/>
+    <limit lower="0.0" upper="0.04" effort="20" velocity="0.4"/>
+    <mimic joint="left_finger_joint"/>
+  </joint>
+</robot>
+"""
+STROKE = 0.04  # m, of the gripper above
+
+
+class TeleopStatistics:
+    """What became of the true hands: commands, how far they are off, and how late they are."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.truths: dict[int, NDArray[np.float64]] = {}
+        self.latencies: list[float] = []
+        self.finger_errors: list[NDArray[np.float64]] = []
+        self.wrist_errors: list[float] = []
+        self.gripper_errors: list[float] = []
+        self.losses = 0
+        self.first = self.last = 0
+
+    def truth(self, stamp: int, positions: NDArray[np.float64]) -> None:
+        """Take in the true joints [21, 3] of a frame, metres; stamps are nanoseconds."""
+        self.truths[stamp] = positions
+
+    def fingers(self, stamp: int, published: int, angles: NDArray[np.float64]) -> None:
+        """Take in commanded finger angles [20], rad, that were published then."""
+        truth = self.truths.get(stamp)
+        if truth is None:  # a held command, which has a stamp of its own
+            return
+        self.first, self.last = self.first or published, published
+        self.latencies.append((published - stamp) * 1e-6)
+        self.finger_errors.append(np.rad2deg(np.abs(angles - finger_angles(truth))))
+
+    def wrist(self, stamp: int, position: NDArray[np.float64]) -> None:
+        """Take in a commanded wrist [3], metres."""
+        truth = self.truths.get(stamp)
+        if truth is not None:
+            self.wrist_errors.append(1e3 * float(np.linalg.norm(position - truth[0])))
+
+    def gripper(self, stamp: int, position: float) -> None:
+        """Take in the commanded position of the gripper's finger, metres."""
+        truth = self.truths.get(stamp)
+        if truth is not None:
+            target = STROKE * openings(truth, float(palm_length(truth)))[0]
+            self.gripper_errors.append(1e3 * abs(position - target))
+
+    def report(self) -> dict[str, Any]:
+        """Return all figures: milliseconds, millimetres and degrees."""
+        seconds = (self.last - self.first) * 1e-9
+        count = len(self.latencies)
+        return {
+            'subject': 'teleop',
+            'frames_sent': len(self.truths),
+            'commands': count,
+            'rate_hz': round((count - 1) / seconds, 1) if seconds > 0 else 0.0,
+            'losses': self.losses,
+            'latency_ms': _percentiles(self.latencies, 50, 99),
+            'finger_error_deg': _percentiles(self.finger_errors, 50, 90),
+            'wrist_error_mm': _percentiles(self.wrist_errors, 50, 90),
+            'gripper_error_mm': _percentiles(self.gripper_errors, 50, 90),
+        }
+
+
+def _percentiles(values: list[Any], *percents: int) -> dict[str, float | None]:
+    return {
+        f'p{percent}': round(float(np.percentile(values, percent)), 2) if values else None
+        for percent in percents
+    }
+
+
+class TeleopWatch:
+    """The demo's own node: it arms, and hears what is commanded."""
+
+    def __init__(self) -> None:
+        """Subscribe; rclpy has to be initialised."""
+        self.statistics = TeleopStatistics()
+        self.state = ''
+        self._node = node = rclpy.create_node('demo')
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        self._client = node.create_client(SetBool, 'v2v_teleop/arm')
+        self._request: Any = None
+        qos = QoSProfile(depth=200)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        subscribe = node.create_subscription
+        subscribe(SkeletonArray, 'synthetic_camera/ground_truth', self._on_truth, qos)
+        subscribe(JointState, 'v2v_teleop/command/finger_angles', self._on_fingers, qos)
+        subscribe(PoseStamped, 'v2v_teleop/command/wrist_pose', self._on_wrist, qos)
+        subscribe(JointState, 'v2v_teleop/command/robot_joints', self._on_gripper, qos)
+        subscribe(String, 'v2v_teleop/state', self._on_state, latched)
+
+    def spin(self, seconds: float) -> None:
+        """Handle messages for some seconds, and arm where that is due."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+        waiting = self._request is not None and not self._request.done()
+        if self.state in ('disarmed', 'lost') and self._client.service_is_ready() and not waiting:
+            self._request = self._client.call_async(SetBool.Request(data=True))
+
+    def _on_truth(self, message: SkeletonArray) -> None:
+        for hand in message.skeletons:
+            positions = positions_of(hand)
+            if positions is not None:
+                self.statistics.truth(nanoseconds(message), positions)
+
+    def _on_fingers(self, message: JointState, info: Mapping[str, int]) -> None:
+        angles, published = np.array(message.position), info['source_timestamp']
+        self.statistics.fingers(nanoseconds(message), published, angles)
+
+    def _on_wrist(self, message: PoseStamped) -> None:
+        place = message.pose.position
+        self.statistics.wrist(nanoseconds(message), np.array([place.x, place.y, place.z]))
+
+    def _on_gripper(self, message: JointState) -> None:
+        self.statistics.gripper(nanoseconds(message), message.position[0])
+
+    def _on_state(self, message: String) -> None:
+        self.statistics.losses += message.data == 'lost'
+        self.state = message.data
+
+
+def run(seconds: float, interrupted: Event) -> int:
+    """Teleoperate for seconds, or until interrupted (infinity); return the exit status."""
+    RESULTS.mkdir(exist_ok=True)
+    console, children = Console(), Children(RESULTS)
+    urdf = RESULTS / 'gripper.urdf'
+    urdf.write_text(GRIPPER)
+    try:
+        domain = free_domain()
+        rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        watch = TeleopWatch()
+        console.print(
+            f'Starting camera, pose node and teleoperation (ROS_DOMAIN_ID={domain}, output in '
+            f'{RESULTS}/).'
+        )
+        _start(children, domain, urdf)
+        _observe(watch, children, seconds, interrupted, console.print)
+    except (ChildDied, DemoFailed) as error:
+        console.print(Text(str(error)), style='red', soft_wrap=True)
+        return 1
+    finally:
+        children.stop()
+        rclpy.try_shutdown()
+    report = watch.statistics.report()
+    console.print(_table(report))
+    file = RESULTS / 'report.json'
+    file.write_text(json.dumps(report, indent=2) + '\n')
+    console.print(f'written: {file.resolve()}', soft_wrap=True, highlight=False)
+    if interrupted.is_set() and seconds < math.inf:
+        return 130
+    return 0 if report['commands'] else 1
+
+
+def _start(children: Children, domain: int, urdf: Path) -> None:
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
+    # Patient, as a machine may be slow that has to render the camera, too.
+    patience = {'timeout': '0.1', 'grace': '0.5'}
+    parameters = {
+        'synthetic_camera': {},
+        'pose_node': {'filter': 'true'},
+        'teleop_node': {'robot': 'gripper', 'urdf': str(urdf.resolve()), **patience},
+    }
+    for name, module in MODULES.items():
+        command = (sys.executable, '-m', module, *ros_arguments(parameters[name]))
+        children.start(name, command, environment)
+
+
+def _observe(
+    watch: TeleopWatch,
+    children: Children,
+    seconds: float,
+    interrupted: Event,
+    say: Callable[[str], None],
+) -> None:
+    """Wait for the first command, then for some seconds; raise ChildDied or DemoFailed."""
+    begun, counted, said = time.monotonic(), None, ''
+    while not interrupted.is_set():
+        watch.spin(0.1)
+        children.check()
+        now = time.monotonic()
+        if watch.state != said:
+            said = watch.state
+            say(f'{now - begun:5.1f} s  {said}')
+        if counted is None and watch.statistics.latencies:
+            counted = now
+        if counted is not None and now - counted >= seconds:
+            return
+        if counted is None and now - begun > LOADING:
+            raise DemoFailed(
+                f'Nothing was commanded within {LOADING:.0f} s. The node said last:\n'
+                + children.last_lines('teleop_node')
+            )
+
+
+def _table(report: Mapping[str, Any]) -> Table:
+    table = Table(title='A hand drives a gripper', show_header=False)
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            value = ', '.join(f'{key} {each}' for key, each in value.items())
+        table.add_row(name.replace('_', ' '), str(value))
+    return table
