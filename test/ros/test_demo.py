@@ -170,7 +170,7 @@ def test_children_of_a_killed_demo_end_too(run, tmp_path):
         ({'DEMO_SECONDS': '-1'}, 'number of seconds'),
         ({'DEMO_SECONDS': 'nan'}, 'number of seconds'),
         ({'DEMO_SECONDS': 'inf'}, 'number of seconds'),
-        ({'DEMO_SUBJECT': 'body'}, 'hand only'),
+        ({'DEMO_SUBJECT': 'robot'}, 'hand, body, teleop'),
     ],
 )
 def test_wrong_use_is_told_in_a_sentence(run, variables, words):
