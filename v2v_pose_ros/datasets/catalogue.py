@@ -30,7 +30,7 @@ def open_dataset(name: str, root: Path, split: Split, **options: Any) -> DepthDa
 
     Args:
         name: icvl, nyu, msra, hands2017, itop_front or itop_top.
-        root: its folder; see docs/datasets.md for what is in it.
+        root: its folder; see docs/how-to/datasets.md for what is in it.
         split: 'train' or 'test'.
         options: those of the reader: centres, form, check_counts; MSRA also test_subject.
 
