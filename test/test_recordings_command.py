@@ -1,6 +1,7 @@
 """`v2v-pose record` as a user types it."""
 
 import json
+import socket
 import sys
 
 import pytest
@@ -94,6 +95,14 @@ def test_without_ray_it_says_what_to_install(fake, sources, tmp_path, capsys, mo
     monkeypatch.setitem(sys.modules, 'ray', None)
     assert run(sources[0], tmp_path / 'out', '--ray', 'auto') == 1
     assert "pip install 'v2v_pose_ros[ray]'" in capsys.readouterr().err
+
+
+def test_a_cluster_that_nobody_reaches_is_said_at_once(fake, sources, tmp_path, capsys):
+    with socket.socket() as closed:  # bound, but nobody listens
+        closed.bind(('127.0.0.1', 0))
+        address = f'127.0.0.1:{closed.getsockname()[1]}'
+        assert run(sources[0], tmp_path / 'out', '--ray', address) == 1
+    assert f'cluster {address} cannot be reached' in capsys.readouterr().err
 
 
 def test_a_ray_cluster_gives_what_this_process_gives(sources, tmp_path):

@@ -11,6 +11,7 @@ from functools import partial
 import multiprocessing
 import os
 import queue
+import socket
 import time
 from typing import Any
 
@@ -23,6 +24,7 @@ Report = Callable[[int, Progress], None]
 
 Note = tuple[int, Progress]
 
+_REACH = 5.0  # seconds to wait for a cluster to answer
 _POLL = 0.2  # seconds between looks at what the workers say
 _TELL = 0.25  # seconds between two notes of a worker
 
@@ -69,6 +71,7 @@ def run_ray(jobs: Sequence[Job], address: str, report: Report) -> list[Outcome]:
     Raises:
         RecordingError: Ray is not installed or the cluster cannot be reached.
     """
+    _check_reachable(address)
     try:
         import ray
         from ray.util.queue import Queue
@@ -93,6 +96,20 @@ def run_ray(jobs: Sequence[Job], address: str, report: Report) -> list[Outcome]:
         return [_ray_result(ray, job, task) for job, task in zip(jobs, tasks, strict=True)]
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise RecordingError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix('ray://').rpartition(':')
+    if not (host and port.isdigit()):
+        return  # auto, local, or what Ray knows better
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH).close()
+    except OSError as error:
+        raise RecordingError(
+            f'the Ray cluster {address} cannot be reached ({error}): give the address of its head '
+            'node, as "ray start" prints it, or auto'
+        ) from error
 
 
 def _outcome(job: Job, tell: Callable[[Progress], None]) -> Outcome:
