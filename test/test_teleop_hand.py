@@ -1,5 +1,7 @@
 """Finger angles from positions: they are those that made the positions, and they never jump."""
 
+from functools import cache
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -22,9 +24,14 @@ handednesses = pytest.mark.parametrize('handedness', ['right', 'left'])
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-@pytest.fixture(scope='module')
-def model() -> HandModel:
+@cache
+def hand_model() -> HandModel:
     return HandModel()
+
+
+@pytest.fixture
+def model() -> HandModel:
+    return hand_model()
 
 
 def subjects(model: HandModel, batch: int, seed: int, variety: float) -> HandShape:
@@ -83,10 +90,9 @@ def test_angles_of_other_peoples_hands_are_those_that_posed_them(model, handedne
 def test_smooth_motion_gives_smooth_angles(model, handedness, seed):
     motion = Motion(PoseSampler(model, torch.Generator().manual_seed(seed)))
     truth = torch.cat([motion(frame / FRAMES) for frame in range(20 * FRAMES)])
-    shape = subjects(model, 1, seed, variety=1.0)
-    joints = np.concatenate(
-        [positions(model, shape, angles[None], handedness) for angles in truth]
-    )
+    one = subjects(model, 1, seed, variety=1.0)
+    parts = (part.expand(len(truth), *part.shape[1:]) for part in vars(one).values())
+    joints = positions(model, HandShape(*parts), truth, handedness)
     angles = np.rad2deg(finger_angles(joints, handedness))
     assert np.abs(np.diff(angles, axis=0)).max() < 10.0
 
@@ -106,7 +112,7 @@ def test_angles_pass_smoothly_through_a_straight_finger_upright_on_the_palm(mode
 @settings(max_examples=50, deadline=None)
 @given(seed=seeds)
 def test_a_trembling_joint_moves_no_angle_far(seed):
-    model = HandModel()
+    model = hand_model()
     pose = PoseSampler(model, torch.Generator().manual_seed(seed)).sample(1)
     joints = positions(model, HandShape.mean(1, model.components), pose, 'right')
     noise = np.random.default_rng(seed).normal(scale=2e-4, size=joints.shape)

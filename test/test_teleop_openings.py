@@ -1,5 +1,6 @@
 """Openings of the hand, and its points as dex-retargeting takes them."""
 
+from functools import cache
 import math
 
 import numpy as np
@@ -18,9 +19,14 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
+@cache
+def hand_model() -> HandModel:
+    return HandModel()
+
+
 def hand(curl: float, scale: float = 1.0) -> np.ndarray:
     """Return a right hand [21, 3] whose fingers are all bent as much."""
-    model = HandModel()
+    model = hand_model()
     thumb = torch.tensor([[math.radians(10), math.radians(10)]])
     angles = angles_from_curl(
         torch.full((1, 5), curl), torch.zeros(1, 5), thumb, torch.zeros(1, 5)
