@@ -104,7 +104,7 @@ def test_a_lost_hand_is_held_within_two_frame_periods(start, loss):
     # A busy machine makes gaps of its own; they must not count as losses here.
     bench, _ = start(grace=1.0)
     delays = []
-    for _ in range(3):
+    for _ in range(5):
         bench.arm(open_hand())
         last_seen = moving(bench)
         if loss == 'no hand in the frames':
@@ -116,7 +116,7 @@ def test_a_lost_hand_is_held_within_two_frame_periods(start, loss):
         bench.show(open_hand((0.3, 0, 0.5)), frames=10)
         assert bench.state == 'lost'
         assert bench.latest('command/wrist_pose').pose.position.x == held
-    # One of three may be late because the machine was busy with something else.
+    # One or two of five may be late because the machine was busy with something else.
     assert statistics.median(delays) <= 2 * PERIOD, delays
 
 
