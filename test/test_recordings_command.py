@@ -1,6 +1,8 @@
 """`v2v-pose record` as a user types it."""
 
 import json
+import os
+from pathlib import Path
 import socket
 import sys
 
@@ -105,8 +107,11 @@ def test_a_cluster_that_nobody_reaches_is_said_at_once(fake, sources, tmp_path, 
     assert f'cluster {address} cannot be reached' in capsys.readouterr().err
 
 
-def test_a_ray_cluster_gives_what_this_process_gives(sources, tmp_path):
+def test_a_ray_cluster_gives_what_this_process_gives(sources, tmp_path, monkeypatch):
     pytest.importorskip('ray')
+    # The workers have to find the estimator of this test.
+    path = [str(Path(__file__).parent), *filter(None, [os.environ.get('PYTHONPATH')])]
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(path))
 
     def jobs(name):
         options = Options(FakeSource())

@@ -190,5 +190,6 @@ def _ray_result(ray: Any, job: Job, task: Any) -> Outcome:
         outcome: Outcome = ray.get(task)
         return outcome
     except ray.exceptions.RayError as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        return Outcome(job, None, f'the task failed on the cluster: {first}')
+        # A traceback of the other machine: what was raised is its last line.
+        last = [type(error).__name__, *str(error).split('\n\n')[0].splitlines()][-1]
+        return Outcome(job, None, f'the task failed on the cluster: {last.strip()}')
