@@ -12,7 +12,7 @@ import torch
 from v2v_pose_ros.skeletons import FINGERS, HAND
 from v2v_pose_ros.synthesis.cameras import sr305
 from v2v_pose_ros.synthesis.draws import Draws
-from v2v_pose_ros.synthesis.export import CAMERAS, write_frames
+from v2v_pose_ros.synthesis.export import SIZES, write_frames
 from v2v_pose_ros.synthesis.hands.benchmark import PARTS
 from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
 from v2v_pose_ros.synthesis.hands.poses import LIMITS, PoseSampler
@@ -343,7 +343,7 @@ def test_exported_frames_are_reproducible_and_readable(tmp_path):
     labels = json.loads((tmp_path / 'a' / 'joints.json').read_text())['frames']
     image = cv2.imread(str(tmp_path / 'a' / '000001.png'), cv2.IMREAD_UNCHANGED)
     assert image.dtype == np.uint16
-    assert image.shape == (CAMERAS['hand'].height, CAMERAS['hand'].width)
+    assert image.shape == SIZES['hand'][::-1]
     assert [joint['name'] for joint in labels['000001.png']] == list(HAND.names)
     with pytest.raises(ValueError, match='not an empty folder'):
         write_frames(tmp_path / 'a', 1, seed=7)

@@ -1,4 +1,4 @@
-"""Speed of every stage and of the whole on this machine, on rendered frames of a moving hand."""
+"""Speed of every stage and of the whole on this machine, on rendered frames that move."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import Estimate, PoseEstimator
 from v2v_pose_ros.tracking import Tracker
 
 _WARM_UP = 5
-_CAMERA = Camera(640, 480, 476.0, 476.0, 313.7, 242.8)
 
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:
@@ -43,7 +41,7 @@ def measure(load: Callable[[], PoseEstimator], frames: int) -> dict[str, Any]:
     estimator = load()
     estimator.warm_up()
     start_up = time.perf_counter() - began
-    images, truth, camera = _frames(frames + _WARM_UP)
+    images, truth, camera = _frames(estimator.skeleton.name, frames + _WARM_UP)
     if estimator.runtime_name.startswith('openvino'):
         # As in the node: what is left to torch is small, and its threads wait for OpenVINO's.
         torch.set_num_threads(1)
@@ -90,10 +88,11 @@ def measure(load: Callable[[], PoseEstimator], frames: int) -> dict[str, Any]:
     return report
 
 
-def _frames(count: int) -> tuple[list[Any], list[Any], Any]:
-    from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
+def _frames(subject: str, count: int) -> tuple[list[Any], list[Any], Any]:
+    from v2v_pose_ros.synthesis.kinds import KINDS
 
-    scene = HandCameraScene(_CAMERA, seed=0)
+    kind = KINDS[subject]
+    scene = kind.live(kind.camera(640, 480), seed=0)
     frames = [scene.frame(index / 30) for index in range(count)]
     return [frame[0] for frame in frames], [frame[1] for frame in frames], scene.camera
 

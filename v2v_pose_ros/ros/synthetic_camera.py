@@ -7,7 +7,7 @@ the frame `camera_depth_optical_frame`, as a depth camera's driver would.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 import sys
 import time
@@ -30,29 +30,11 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros.declarations import declare, parameter, ParameterError, Parameters
 from v2v_pose_ros.ros.messages import skeleton_array_message
 from v2v_pose_ros.ros.qos import image_qos, QOS_PROFILES
-from v2v_pose_ros.skeletons import BODY, HAND, Skeleton
 from v2v_pose_ros.subjects import name_subjects
-from v2v_pose_ros.synthesis.cameras import kinect, sr305
-from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
-from v2v_pose_ros.synthesis.people.camera_scene import BodyCameraScene
+from v2v_pose_ros.synthesis.kinds import KINDS
 
 FRAME = 'camera_depth_optical_frame'
 
-
-@dataclass(frozen=True)
-class _Kind:
-    """What moves before which camera; the edge of the cube (m) in the ground truth."""
-
-    skeleton: Skeleton
-    camera: Callable[[int, int], Camera]
-    scene: type[HandCameraScene | BodyCameraScene]
-    cube_size: float
-
-
-KINDS = {
-    'hand': _Kind(HAND, sr305, HandCameraScene, 0.2),
-    'body': _Kind(BODY, kinect, BodyCameraScene, 2.0),
-}
 
 
 @dataclass(frozen=True)
@@ -123,6 +105,7 @@ def ground_truth_message(
         reference_point=joints.mean(0),
         cube_size=kind.cube_size,
         points=np.empty((0, 3), np.float32),
+        handedness='right' if subject == 'hand' else '',
     )
     return skeleton_array_message(header, name_subjects([truth], subject), latency=0.0)
 
@@ -140,7 +123,7 @@ class SyntheticCamera(Node):
         self.parameters = parameters = declare(self, CameraParameters)
         kind = KINDS[parameters.subject]
         camera = kind.camera(parameters.width, parameters.height)
-        self._scene = kind.scene(camera, parameters.seed, parameters.noise, parameters.background)
+        self._scene = kind.live(camera, parameters.seed, parameters.noise, parameters.background)
         self._info = camera_info_message(camera)
         qos = image_qos(parameters.qos_profile)
         self._images = self.create_publisher(Image, 'depth/image_rect', qos)

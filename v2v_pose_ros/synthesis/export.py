@@ -10,16 +10,10 @@ import numpy as np
 import yaml
 
 from v2v_pose_ros.camera import Camera
-from v2v_pose_ros.skeletons import SKELETONS
-from v2v_pose_ros.synthesis.cameras import kinect, sr305
-from v2v_pose_ros.synthesis.hands.scenes import HandScenes
-from v2v_pose_ros.synthesis.people.scenes import PeopleScenes
+from v2v_pose_ros.synthesis.kinds import KINDS
 
-CAMERAS = {'hand': sr305(), 'body': kinect(320, 240)}
-"""The cameras of exported frames, by subject."""
-
-
-_SCENES = {'hand': HandScenes, 'body': PeopleScenes}
+SIZES = {'hand': (640, 480), 'body': (320, 240)}
+"""Columns and rows of exported frames, by subject."""
 
 
 def write_frames(folder: Path, count: int, seed: int, subject: str = 'hand') -> None:
@@ -33,8 +27,8 @@ def write_frames(folder: Path, count: int, seed: int, subject: str = 'hand') -> 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f'{folder} exists and is not an empty folder; name a new one')
     folder.mkdir(parents=True, exist_ok=True)
-    scenes, names = _SCENES[subject](), SKELETONS[subject].names
-    camera = CAMERAS[subject]
+    kind = KINDS[subject]
+    scenes, camera = kind.scenes(), kind.camera(*SIZES[subject])
     labels = {}
     for index in range(count):
         scenes.generator.manual_seed(seed * 1_000_000_007 + index)
@@ -45,7 +39,7 @@ def write_frames(folder: Path, count: int, seed: int, subject: str = 'hand') -> 
             raise OSError(f'{folder / name} cannot be written')
         labels[name] = [
             {'name': joint, 'position_m': [round(float(v), 5) for v in position]}
-            for joint, position in zip(names, joints, strict=True)
+            for joint, position in zip(kind.skeleton.names, joints, strict=True)
         ]
     (folder / 'joints.json').write_text(
         json.dumps({'skeleton': subject, 'frames': labels}, indent=1)
