@@ -27,6 +27,7 @@ class FakeSkeleton:
     points: np.ndarray
     handedness: str = 'right'
     number: int = 1
+    occluded: np.ndarray | None = None
 
 
 class FakeEstimator:

@@ -26,6 +26,7 @@ from v2v_pose_ros.localization import (
     refinement_crop,
 )
 from v2v_pose_ros.models import load_model, Model
+from v2v_pose_ros.occlusion import occluded_joints
 from v2v_pose_ros.reading import CubeReader, SkeletonEstimate
 from v2v_pose_ros.runtimes import make_runtime, Runtime
 from v2v_pose_ros.separation import hide_subjects, MARGIN
@@ -232,7 +233,7 @@ class PoseEstimator:
             best = self._settle(rest, camera, best, passes or self.passes, watch)
             if best is None or best.confidence < self.min_confidence:
                 break
-            found.append(replace(best, number=number))
+            found.append(replace(_with_occlusion(best), number=number))
         return Estimate(tuple(found), watch.seconds)
 
     def glance(
@@ -258,7 +259,7 @@ class PoseEstimator:
             best = self._follow(depth, camera, place, self.handedness, watch, _GLANCE_STEPS)
             if best is None or best.confidence < self.min_confidence:
                 return Estimate((), watch.seconds), place
-            return Estimate((best,), watch.seconds), place
+            return Estimate((_with_occlusion(best),), watch.seconds), place
         watch.lap('localization')
         return Estimate((), watch.seconds), None
 
@@ -366,3 +367,9 @@ class PoseEstimator:
             return right
         left = self._reader(points, centre, 'left', watch.lap)
         return left if left.confidence > right.confidence else right
+
+
+def _with_occlusion(skeleton: SkeletonEstimate) -> SkeletonEstimate:
+    """Return a skeleton that says which of its joints the camera does not see."""
+    hidden = occluded_joints(skeleton.positions, skeleton.points, skeleton.cube_size)
+    return replace(skeleton, occluded=hidden)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 import torch
 
 from v2v_pose_ros.camera import FloatArray
@@ -28,6 +29,7 @@ class SkeletonEstimate:
         points: [N, 3] the measured points in the cube.
         handedness: 'right' or 'left' for a hand, empty for what is no hand.
         number: tells one subject from another: from 1 on, for as long as one is followed.
+        occluded: [J] whether the camera does not see a joint; None where nobody looked.
     """
 
     skeleton: Skeleton
@@ -39,6 +41,7 @@ class SkeletonEstimate:
     points: FloatArray
     handedness: str = ''
     number: int = 1
+    occluded: NDArray[np.bool_] | None = None
 
     @property
     def confidence(self) -> float:

@@ -59,7 +59,6 @@ class Subject:
 def name_subjects(
     estimates: Sequence[SkeletonEstimate],
     name: str,
-    handedness: str = 'right',
     *,
     several: bool = False,
 ) -> list[Subject]:
@@ -68,7 +67,6 @@ def name_subjects(
     Args:
         estimates: skeletons of one frame.
         name: the subject's, where there is but one; so it keeps its name when it is acquired anew.
-        handedness: of hands that do not say it themselves.
         several: whether there may be more; then they are told apart by their numbers: the name
             alone is number 1, name_2 is number 2, and so on.
     """
@@ -79,11 +77,17 @@ def name_subjects(
             bone_orientations(
                 estimate.skeleton,
                 estimate.positions,
-                handedness=estimate.handedness or handedness,
+                handedness=estimate.handedness or 'right',
             ),
         )
         for estimate in estimates
     ]
+
+
+def occluded_list(estimate: SkeletonEstimate) -> list[bool]:
+    """Return for every joint whether it is known that the camera does not see it."""
+    hidden = estimate.occluded
+    return [False] * len(estimate.skeleton) if hidden is None else hidden.tolist()
 
 
 @dataclass(frozen=True)

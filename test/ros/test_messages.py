@@ -28,6 +28,7 @@ def estimate_of(skeleton=HAND, cube_size=0.25):
         reference_point=np.array([0.01, -0.02, 0.5], np.float32),
         cube_size=cube_size,
         points=random.normal(size=(7, 3)).astype(np.float32),
+        occluded=random.random(count) < 0.5,
     )
 
 
@@ -77,6 +78,7 @@ def test_skeleton_carries_all_that_was_estimated(estimate, subjects):
     assert xyz(skeleton.cube_center) == pytest.approx((0.01, -0.02, 0.5), abs=1e-7)
     assert skeleton.cube_size == 0.25
     np.testing.assert_array_equal(skeleton.confidences, estimate.confidences)
+    np.testing.assert_array_equal(skeleton.occluded, estimate.occluded)
     covariances = np.reshape(skeleton.position_covariances, (-1, 3, 3))
     np.testing.assert_allclose(covariances, estimate.covariances, rtol=1e-6)
     orientations = bone_orientations(estimate.skeleton, estimate.positions)
@@ -151,7 +153,7 @@ def test_transforms_are_children_of_the_camera(estimate, subjects):
     transforms = messages.transform_messages(HEADER, subjects)
     (skeleton,) = messages.skeleton_array_message(HEADER, subjects, 0.0).skeletons
     assert [transform.child_frame_id for transform in transforms] == [
-        f'operator/{name}' for name in estimate.skeleton.names
+        f'operator/{name}' for name in estimate.skeleton.links
     ]
     for transform, pose in zip(transforms, skeleton.poses, strict=True):
         assert transform.header == HEADER

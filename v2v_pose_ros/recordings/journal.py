@@ -20,6 +20,7 @@ import numpy as np
 from v2v_pose_ros.estimator import SkeletonEstimate
 from v2v_pose_ros.recordings import RecordingError
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
+from v2v_pose_ros.subjects import occluded_list
 from v2v_pose_ros.tracking import TrackerMemory
 
 
@@ -161,6 +162,7 @@ def _skeleton_document(estimate: SkeletonEstimate) -> dict[str, Any]:
         'cube': float(estimate.cube_size),
         'handedness': estimate.handedness,
         'number': estimate.number,
+        'occluded': occluded_list(estimate),
         'numbers': base64.b64encode(numbers.tobytes()).decode(),
     }
 
@@ -182,4 +184,5 @@ def _skeleton(document: Mapping[str, Any]) -> SkeletonEstimate:
         points=np.zeros((0, 3), np.float32),
         handedness=document['handedness'],
         number=document['number'],
+        occluded=np.array(document['occluded'], bool),
     )

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2v_pose_ros.recordings.types import MARKERS, SKELETONS, TRANSFORMS, TYPES
-from v2v_pose_ros.subjects import BONES, draw_subject, Drawing, JOINTS, Subject
+from v2v_pose_ros.subjects import (
+    BONES,
+    draw_subject,
+    Drawing,
+    JOINTS,
+    occluded_list,
+    Subject,
+)
 
 _LINE_LIST, _SPHERE_LIST = 5, 7  # types of visualization_msgs/Marker
 _ADD, _DELETE = 0, 2  # its actions
@@ -82,6 +89,7 @@ def _skeleton(subject: Subject) -> Any:
             for position, orientation in _poses(subject)
         ],
         confidences=np.asarray(estimate.confidences, np.float32),
+        occluded=np.array(occluded_list(estimate)),
         position_covariances=np.asarray(estimate.covariances, np.float64).ravel(),
         cube_center=_make('geometry_msgs/Point', *_floats(estimate.reference_point)),
         cube_size=float(estimate.cube_size),

@@ -18,7 +18,14 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from v2v_pose_ros.msg import Skeleton, SkeletonArray
-from v2v_pose_ros.subjects import BONES, draw_subject, Drawing, JOINTS, Subject
+from v2v_pose_ros.subjects import (
+    BONES,
+    draw_subject,
+    Drawing,
+    JOINTS,
+    occluded_list,
+    Subject,
+)
 
 
 def skeleton_array_message(
@@ -39,6 +46,7 @@ def _skeleton_message(subject: Subject, latency: float) -> Skeleton:
         joint_names=list(estimate.skeleton.names),
         poses=_poses(subject),
         confidences=np.asarray(estimate.confidences, np.float32).tolist(),
+        occluded=occluded_list(estimate),
         position_covariances=np.asarray(estimate.covariances, np.float64).ravel().tolist(),
         cube_center=_points([estimate.reference_point])[0],
         cube_size=float(estimate.cube_size),
