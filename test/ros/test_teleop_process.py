@@ -5,7 +5,6 @@ from itertools import pairwise
 import os
 from pathlib import Path
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -116,8 +115,8 @@ def test_a_lost_hand_is_held_within_two_frame_periods(start, loss):
         bench.show(open_hand((0.3, 0, 0.5)), frames=10)
         assert bench.state == 'lost'
         assert bench.latest('command/wrist_pose').pose.position.x == held
-    # One or two of five may be late because the machine was busy with something else.
-    assert statistics.median(delays) <= 2 * PERIOD, delays
+    # A busy machine adds to some of them, and takes away from none; two show what the node does.
+    assert sorted(delays)[1] <= 2 * PERIOD, delays
 
 
 def test_after_a_loss_the_robot_moves_only_when_armed_again_and_slowly(start):
