@@ -8,9 +8,12 @@ from geometry_msgs.msg import PointStamped, TransformStamped
 import numpy as np
 import pytest
 from rclpy.parameter import Parameter
-from ros_bench import camera_info, depth_image, FRAME, PATIENCE
+from ros_bench import camera_info, depth_image, FRAME, PATIENCE, wait_until
 from sensor_msgs.msg import RegionOfInterest
+from std_srvs.srv import SetBool
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+
+from v2v_pose_ros.ros.empty_room import IMAGES
 
 SUBJECT = np.array([0.0, 0.0, 0.5])  # the square of the bench's image
 MILLIMETRE = 1e-3
@@ -219,3 +222,24 @@ def test_a_transform_without_numbers_does_no_harm(bench, number):
     assert show_until(bench, found).header.frame_id == FRAME
     static.sendTransform(turned('base', FRAME, (0, 0, 1)))
     show_until(bench, lambda message: message.header.frame_id == 'base')
+
+
+def ask_to_learn(bench, wanted):
+    client = bench.camera.create_client(SetBool, '/v2v_pose/learn_background')
+    assert client.wait_for_service(PATIENCE)
+    future = client.call_async(SetBool.Request(data=wanted))
+    wait_until(future.done, 'an answer')
+    return future.result().message
+
+
+def test_a_learned_room_is_taken_out_of_the_images(bench, estimator):
+    bench.start(lambda _: estimator, ('skeletons',))
+    show_until(bench, found)
+    assert 'leave it meanwhile' in ask_to_learn(bench, True)
+    for _ in range(IMAGES):  # the square of the bench's image is all that the room holds
+        assert missing(bench.receive_for('skeletons', bench.show(depth_image(), camera_info())))
+    bench.logged('learning the empty room')
+    asked = estimator.frames
+    show_until(bench, lambda message: missing(message) and estimator.frames > asked)
+    assert 'forgotten' in ask_to_learn(bench, False)
+    show_until(bench, found)

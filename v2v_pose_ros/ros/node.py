@@ -27,6 +27,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
+from v2v_pose_ros.ros.empty_room import EmptyRoom
 from v2v_pose_ros.ros.images import CameraSource, depth_of, Frame, InputProblem, stamp_of
 from v2v_pose_ros.ros.lifecycle import ManagedNode, serve
 from v2v_pose_ros.ros.outputs import Outputs, Picture, View
@@ -70,6 +71,7 @@ class PoseNode(ManagedNode):
         self.failed = Future()
         self._forget()
         self._outputs = Outputs(self, self._warn)
+        self._room = EmptyRoom(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
         # A steady clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -291,6 +293,7 @@ class PoseNode(ManagedNode):
                 )
             reference = whereabouts.point(image.header, parameters)
             visible = whereabouts.restrict(depth, camera, image.header, parameters)
+            visible = self._room.taken_from(depth, visible)
         except InputProblem:
             # The image was looked at, and nobody is in it.
             self._publish(frame, [], parameters)
@@ -303,8 +306,7 @@ class PoseNode(ManagedNode):
         estimate = estimator(visible, camera, parameters, stamp, reference)
         self._stages = dict(estimate.timings)
         found = [each for each in estimate.skeletons if is_found(each, parameters)]
-        several = parameters.max_subjects > 1
-        subjects = name_subjects(found, parameters.subject, several=several)
+        subjects = name_subjects(found, parameters.subject, several=parameters.max_subjects > 1)
         self._publish(frame, subjects, parameters, Picture(depth, camera))
 
     def _publish(
