@@ -1,6 +1,6 @@
 """Teleoperation with real processes over DDS: what a robot is told, and when nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 import os
 from pathlib import Path
@@ -75,6 +75,17 @@ def at_rest(twist) -> bool:
     return not any((linear.x, linear.y, linear.z, angular.x, angular.y, angular.z))
 
 
+def held_after(moment: float) -> Callable:
+    """Return what accepts a held command that was not made before a moment (monotonic clock)."""
+    offset = time.time() - time.monotonic()
+
+    def accepts(twist) -> bool:
+        stamp = twist.header.stamp
+        return at_rest(twist) and stamp.sec + 1e-9 * stamp.nanosec - offset >= moment
+
+    return accepts
+
+
 def commands(bench: TeleopBench) -> int:
     return sum(len(bench.received[name]) for name in COMMANDS)
 
@@ -108,10 +119,10 @@ def test_a_lost_hand_is_held_within_two_frame_periods(start, loss):
         last_seen = moving(bench)
         if loss == 'no hand in the frames':
             bench.show(None)
-        arrival, _ = bench.wait_for('command/wrist_twist', last_seen, at_rest)
+        arrival, _ = bench.wait_for('command/wrist_twist', last_seen, held_after(last_seen))
         delays.append(arrival - last_seen)
-        held = bench.latest('command/wrist_pose').pose.position.x
         bench.show_until(lambda: bench.state == 'lost', None, 'the state lost')
+        held = bench.latest('command/wrist_pose').pose.position.x
         bench.show(open_hand((0.3, 0, 0.5)), frames=10)
         assert bench.state == 'lost'
         assert bench.latest('command/wrist_pose').pose.position.x == held
