@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 import json
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +14,14 @@ import torch
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.localization import bounding_box_middle
+from v2v_pose_ros.models import Model, ModelInfo
 from v2v_pose_ros.separation import hide_subjects
 from v2v_pose_ros.sides import SideEvidence
 from v2v_pose_ros.skeletons import BODY, HAND
 from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 from v2v_pose_ros.synthesis.hands.scenes import RAISED
 from v2v_pose_ros.tracking import Tracker, TrackerMemory, TrackerOptions
+from v2v_pose_ros.voxels import VoxelCodec
 
 PERIOD = 1 / 30
 SIZE = 0.045  # metres: small enough to be hidden as a whole by one ball
@@ -167,6 +170,59 @@ def test_several_in_a_single_image_come_nearest_first():
     found = estimator(Centroid())(image, CAMERA, subjects=5).skeletons
     assert [each.number for each in found] == [1, 2, 3]
     assert [each.positions[0, 2] for each in found] == pytest.approx([0.5, 0.7, 0.9], abs=0.01)
+
+
+FIGURE = np.array(
+    # A standing person about its middle, metres, in the order of the skeleton.
+    [
+        *[(0, -0.75, 0), (0, -0.55, 0), (-0.2, -0.5, 0), (0.2, -0.5, 0), (-0.25, -0.25, 0)],
+        *[(0.25, -0.25, 0), (-0.25, 0, 0), (0.25, 0, 0), (0, -0.25, 0), (-0.1, 0.05, 0)],
+        *[(0.1, 0.05, 0), (-0.1, 0.4, 0), (0.1, 0.4, 0), (-0.1, 0.75, 0), (0.1, 0.75, 0)],
+    ],
+    np.float32,
+)
+
+
+class Standing:
+    """Sees a standing person about the middle of what is in the cube of 2 m."""
+
+    name, device = 'standing', torch.device('cpu')
+    codec = VoxelCodec(cube_size=2.0, input_size=48, sigma=1.0)
+
+    def __call__(self, grids):
+        z, y, x = torch.nonzero(grids[0, 0], as_tuple=True)
+        voxels = torch.stack([x, y, z], -1).float() + 0.5
+        middle = (0.5 * (voxels.amin(0) + voxels.amax(0)) / 48 - 0.5) * 2.0
+        joints = (middle + torch.from_numpy(FIGURE))[None]
+        return self.codec.heatmaps(joints, torch.zeros(1, 3))
+
+
+def people(*places):
+    """Return depth with a board of 0.5 x 1.6 m at every place."""
+    depth = np.full((CAMERA.height, CAMERA.width), np.inf, np.float32)
+    for x, y, z in places:
+        columns, rows = np.meshgrid(np.arange(CAMERA.width), np.arange(CAMERA.height))
+        px, py = (columns - CAMERA.cx) / CAMERA.fx * z, (rows - CAMERA.cy) / CAMERA.fy * z
+        board = (abs(px - x) < 0.25) & (abs(py - y) < 0.8)
+        depth = np.where(board, np.minimum(depth, z), depth)
+    return np.where(np.isfinite(depth), depth, 0).astype(np.float32)
+
+
+def test_people_are_told_apart_as_hands_are():
+    """Two pass by each other, 80 cm apart in depth; nothing about them is a hand's."""
+    codec = {'cube_size': 2.0, 'input_size': 48, 'sigma': 1.0}
+    info = ModelInfo('fake', 'body', {'joints': 15}, codec)
+    run = PoseEstimator([Model(torch.nn.Identity(), info, Path())], [Standing()])
+    tracker = Tracker(run, TrackerOptions(max_subjects=2))
+    owners = {}
+    for frame in range(61):
+        x = -1.0 + frame / 30
+        places = np.array([(x, 0, 2.6), (-x, 0, 3.4)])
+        for skeleton in tracker(people(*places), CAMERA, 1000 + frame / 30).skeletons:
+            assert skeleton.handedness == ''
+            away = np.linalg.norm(bounding_box_middle(skeleton.positions) - places, axis=1)
+            owners.setdefault(skeleton.number, set()).add(int(away.argmin()))
+    assert sorted(map(sorted, owners.values())) == [[0], [1]]
 
 
 # --- What is hidden. ---

@@ -21,6 +21,9 @@ from v2v_pose_ros.skeletons import Skeleton
 MARGIN = 0.14
 """Radius of the balls, in cube edges: 3.5 cm for a hand, 28 cm for a person."""
 
+_REACH = 1.5
+"""Radius of the balls about somebody's own bones, in that of the others: it may have moved."""
+
 _BLOCKS = 64  # the body is projected on a raster of about this width
 _NEAREST = 0.05  # metres: what reaches nearer has no window in the image
 
@@ -54,7 +57,7 @@ def hide_subjects(
     margin: float,
     own: FloatArray | None = None,
 ) -> FloatArray:
-    """Return a depth image without some subjects; what was measured on them is 0.
+    """Return a depth image without some subjects, or with one alone; what does not count is 0.
 
     Args:
         depth: [H, W] metres, 0 = no measurement.
@@ -62,9 +65,13 @@ def hide_subjects(
         skeleton: of all of them.
         others: joints [J, 3] of everybody to hide, metres.
         margin: how far from their bones they reach, metres.
-        own: joints [J, 3] of somebody who stays: what is nearer to its bones is left.
+        own: joints [J, 3] of somebody who is to be seen: nothing else stays than what is about
+            its bones, and of the others what is nearer to its bones than to theirs.
     """
-    kept = depth.copy() if others else depth
+    if own is not None:
+        kept = _keep(depth, camera, _balls(skeleton, own), _REACH * margin)
+    else:
+        kept = depth.copy() if others else depth
     for joints in others:
         body = _project(camera, _balls(skeleton, joints), margin)
         if body is None:
@@ -76,6 +83,19 @@ def hide_subjects(
             to_other = body.aside + (window - body.depth) ** 2
             hidden &= to_other < mine.aside + (window - mine.depth) ** 2
         window[hidden] = 0
+    return kept
+
+
+def _keep(
+    depth: FloatArray, camera: Camera, balls: NDArray[np.float32], radius: float
+) -> FloatArray:
+    """Return a depth image of which only what is in the balls is left."""
+    kept = np.zeros_like(depth)
+    body = _project(camera, balls, radius)
+    if body is not None:
+        window = depth[body.rows, body.columns]
+        inside = (window > body.front) & (window < body.back)
+        kept[body.rows, body.columns] = np.where(inside, window, np.float32(0))
     return kept
 
 

@@ -179,14 +179,17 @@ class Tracker:
         seen: dict[Track, SkeletonEstimate] = {}
         for track, joints in expected.items():
             place = bounding_box_middle(joints)
-            others = [
-                each
+            near = {
+                other: each
                 for other, each in expected.items()
                 if other is not track
-                and other.state != 'coasting'
                 and np.abs(bounding_box_middle(each) - place).max() < self.estimator.cube_size
-            ]
-            scene = self.estimator.without(depth, camera, others, joints)
+            }
+            # Those who are out of sight may come out of cover anywhere: they are kept away by
+            # looking at nothing but the subject itself.
+            others = [each for other, each in near.items() if other.state != 'coasting']
+            own = joints if near and track.state != 'coasting' else None
+            scene = self.estimator.without(depth, camera, others, own)
             found = self._look_at(track, scene, camera, place, timings)
             if (
                 found is not None
