@@ -15,7 +15,7 @@ from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.export import SIZES, write_frames
 from v2v_pose_ros.synthesis.hands.benchmark import PARTS
 from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
-from v2v_pose_ros.synthesis.hands.poses import LIMITS, PoseSampler
+from v2v_pose_ros.synthesis.hands.poses import HandPoseSampler, LIMITS
 from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
 from v2v_pose_ros.synthesis.rasterizer import rasterize
@@ -132,7 +132,7 @@ def test_joint_angles_turn_bones_by_what_they_say(hand):
 
 
 def test_sampled_poses_keep_the_limits_and_hardly_penetrate(hand):
-    sampler = PoseSampler(hand, torch.Generator().manual_seed(1))
+    sampler = HandPoseSampler(hand, torch.Generator().manual_seed(1))
     angles = sampler.sample(400)
     assert (angles >= LIMITS[:, 0] - 1e-6).all()
     assert (angles <= LIMITS[:, 1] + 1e-6).all()

@@ -11,8 +11,8 @@ import torch
 
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
-from v2v_pose_ros.synthesis.hands.poses import LIMITS, PoseSampler
-from v2v_pose_ros.synthesis.motion import Motion
+from v2v_pose_ros.synthesis.hands.poses import HandPoseSampler, LIMITS
+from v2v_pose_ros.synthesis.poses import Motion
 from v2v_pose_ros.teleoperation import anatomy
 from v2v_pose_ros.teleoperation.hand import finger_angles, HandSize, palm_length, wrist_frame
 
@@ -55,7 +55,7 @@ def positions(model: HandModel, shape: HandShape, angles: torch.Tensor, handedne
 
 def errors(model: HandModel, handedness: str, variety: float) -> np.ndarray:
     """Return how far the angles of the whole repertoire are off, [B, 20] degrees."""
-    truth = PoseSampler(model, torch.Generator().manual_seed(1)).sample(2000)
+    truth = HandPoseSampler(model, torch.Generator().manual_seed(1)).sample(2000)
     joints = positions(model, subjects(model, len(truth), 2, variety), truth, handedness)
     return np.rad2deg(np.abs(finger_angles(joints, handedness) - truth[:, 2:].numpy()))
 
@@ -88,7 +88,7 @@ def test_angles_of_other_peoples_hands_are_those_that_posed_them(model, handedne
 @handednesses
 @pytest.mark.parametrize('seed', range(3))
 def test_smooth_motion_gives_smooth_angles(model, handedness, seed):
-    motion = Motion(PoseSampler(model, torch.Generator().manual_seed(seed)))
+    motion = Motion(HandPoseSampler(model, torch.Generator().manual_seed(seed)))
     truth = torch.cat([motion(frame / FRAMES) for frame in range(20 * FRAMES)])
     one = subjects(model, 1, seed, variety=1.0)
     parts = (part.expand(len(truth), *part.shape[1:]) for part in vars(one).values())
@@ -113,7 +113,7 @@ def test_angles_pass_smoothly_through_a_straight_finger_upright_on_the_palm(mode
 @given(seed=seeds)
 def test_a_trembling_joint_moves_no_angle_far(seed):
     model = hand_model()
-    pose = PoseSampler(model, torch.Generator().manual_seed(seed)).sample(1)
+    pose = HandPoseSampler(model, torch.Generator().manual_seed(seed)).sample(1)
     joints = positions(model, HandShape.mean(1, model.components), pose, 'right')
     noise = np.random.default_rng(seed).normal(scale=2e-4, size=joints.shape)
     moved = finger_angles(joints + noise) - finger_angles(joints)

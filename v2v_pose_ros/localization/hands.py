@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.localization.options import LocalizerOptions
+from v2v_pose_ros.localization.thinned import thin
 
 _SLICES = 20
 # Square metres: a fist seen from the front has 0.004, a hand edge-on 0.002, of which a slice may
@@ -24,7 +25,6 @@ _SLICES = 20
 _MIN_AREA = 0.0008
 _WINDOW = 0.15  # half width in metres about a component that gives the first centre of mass
 _ITERATIONS = 5  # how often the cube is cropped again
-_COLUMNS = 160  # the search runs on images thinned to about this width
 _STEP = 0.03  # metres between neighbouring pixels of one surface on the thinned image
 
 
@@ -44,16 +44,10 @@ def find_hands(
         cube_size: edge of the cube in metres.
         options: where to look.
     """
-    stride = max(1, round(camera.width / _COLUMNS))
-    half = stride // 2
-    rows, columns = np.mgrid[half : camera.height : stride, half : camera.width : stride]
-    z = depth[rows, columns]
-    near, far = options.depth_range
-    valid = (z >= near) & (z <= far)
+    image = thin(depth, camera, options)
+    z, valid, points, area = image.z, image.valid, image.points, image.area
     if not valid.any():
         return
-    points = camera.points_at(depth, rows.ravel(), columns.ravel()).reshape(*z.shape, 3)
-    area = np.where(valid, z * z, 0) * np.float32(stride * stride / (camera.fx * camera.fy))
     cloud = points[valid]
     found: list[FloatArray] = []
     surfaces = _Surfaces(np.where(valid, z, 0).astype(np.float32))

@@ -17,8 +17,8 @@ from scipy.sparse.csgraph import connected_components
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.localization.options import LocalizerOptions
+from v2v_pose_ros.localization.thinned import thin
 
-_COLUMNS = 160  # the search runs on images thinned to about this width
 _PLANES = 4  # floor, ceiling and two walls
 _SAMPLES = 150  # planes tried for each that is taken out
 _FLAT = 0.04  # metres from a plane at 1 m distance that belong to it; noise grows with distance
@@ -39,18 +39,12 @@ def find_people(
     depth: FloatArray, camera: Camera, cube_size: float, options: LocalizerOptions
 ) -> Iterator[FloatArray]:
     """Yield reference points [3] in metres that may be people's; see `find_candidates`."""
-    stride = max(1, round(camera.width / _COLUMNS))
-    half = stride // 2
-    rows, columns = np.mgrid[half : camera.height : stride, half : camera.width : stride]
-    z = depth[rows, columns]
-    near, far = options.depth_range
-    valid = (z >= near) & (z <= far)
+    image = thin(depth, camera, options)
+    valid, points, area = image.valid, image.points, image.area
     if not valid.any():
         return
-    points = camera.points_at(depth, rows.ravel(), columns.ravel()).reshape(*z.shape, 3)
-    area = np.where(valid, z * z, 0) * np.float32(stride * stride / (camera.fx * camera.fy))
     free = valid & ~_planes(points, valid, area)
-    labels, count = _surfaces(z, free, 1 / (camera.fx / stride))
+    labels, count = _surfaces(image.z, free)
     sizes = np.bincount(labels[free], area[free], count)
     proposals = []
     for label in np.flatnonzero(sizes >= _MIN_AREA):
@@ -134,15 +128,12 @@ def _largest_plane(
     return axes[2].astype(np.float32), float(axes[2] @ middle)
 
 
-def _surfaces(
-    z: FloatArray, free: NDArray[np.bool_], pixel: float
-) -> tuple[NDArray[np.int32], int]:
+def _surfaces(z: FloatArray, free: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
     """Return the connected surface of every pixel, and how many there are.
 
     Args:
         z: [H, W] depth in metres.
         free: [H, W] pixels to connect; the others are surfaces of their own.
-        pixel: metres between neighbouring pixels at 1 m.
     """
     index = np.arange(z.size).reshape(z.shape)
     # One lost pixel does not cut an arm off: the one beyond counts as a neighbour too.

@@ -9,23 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
-
-import torch
 
 from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.synthesis.scenes import SubjectScenes
 from v2v_pose_ros.synthesis.sensors import FAMILIES
 
 _SEED = 77_000_077
-
-
-class Scenes(Protocol):
-    """What draws frames."""
-
-    generator: torch.Generator
-
-    def frame(self, camera: Camera) -> tuple[FloatArray, FloatArray]:
-        """Return depth [H, W] and joints [J, 3] in metres."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Part:
     """
 
     name: str
-    scenes: Callable[[str], Scenes]
+    scenes: Callable[[str], SubjectScenes]
     camera: Camera
     frames: int
     stream: int
@@ -54,5 +43,5 @@ class Part:
         return family, *scene.frame(self.camera)
 
     @cached_property
-    def _by_family(self) -> dict[str, Scenes]:
+    def _by_family(self) -> dict[str, SubjectScenes]:
         return {family: self.scenes(family) for family in FAMILIES}

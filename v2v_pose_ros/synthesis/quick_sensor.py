@@ -14,7 +14,7 @@ from v2v_pose_ros.camera import Camera
 Array = NDArray[np.float32]
 
 SHADOW = 40  # pixels: the widest shadow beside the hand
-_EDGE = 0.012  # metres: a larger step between neighbours is the edge of an object
+EDGE = 0.012  # metres: on a hand, a larger step between neighbours is the edge of an object
 _ROOM = 61  # pixels by which the noise tiles can be shifted
 _VIEWS = 6
 
@@ -36,7 +36,7 @@ class SensorNoise:
         edge_loss: float = 0.35,
         holes: float = 0.003,
         baseline: float = 0.035,
-        edge_step: float = _EDGE,
+        edge_step: float = EDGE,
     ) -> None:
         """Draw the tiles.
 

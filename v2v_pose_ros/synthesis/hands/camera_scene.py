@@ -1,10 +1,4 @@
-"""The scene of the synthetic camera: a gesturing right hand in front of its owner, at any time.
-
-Only the hand is rendered for every frame, in the window it covers; the person behind it stands
-still and is rendered once.  Sensor noise comes from tiles drawn beforehand, so that a frame costs
-a few milliseconds of one core.  Everything is metres in the optical frame (x right, y down, z
-forward); 0 is no measurement.
-"""
+"""The scene of the synthetic camera: a gesturing right hand in front of its owner, at any time."""
 
 from __future__ import annotations
 
@@ -16,11 +10,12 @@ from torch import Tensor
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
-from v2v_pose_ros.synthesis.hands.poses import PoseSampler
+from v2v_pose_ros.synthesis.hands.poses import HandPoseSampler
 from v2v_pose_ros.synthesis.hands.scenes import RAISED
-from v2v_pose_ros.synthesis.motion import Motion
+from v2v_pose_ros.synthesis.live import LiveScene
+from v2v_pose_ros.synthesis.poses import Motion
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics
-from v2v_pose_ros.synthesis.quick_sensor import Array, SensorNoise, SHADOW
+from v2v_pose_ros.synthesis.quick_sensor import Array
 from v2v_pose_ros.synthesis.rotations import rotation_about
 from v2v_pose_ros.synthesis.scanlines import scan
 
@@ -30,49 +25,24 @@ _MIDDLE = (0.005, 0.085, -0.012)  # of an open hand, metres in the hand frame
 _TURN = math.radians(50)
 
 
-class HandCameraScene:
-    """Depth and true joints at any time; the same seed gives the same frames in any order."""
+class HandCameraScene(LiveScene):
+    """A right hand before its owner; frames have 21 joints."""
 
-    def __init__(
-        self, camera: Camera, seed: int = 0, noise: bool = True, background: bool = True
-    ) -> None:
-        """Draw the hand's shape and motion from the seed and render what stands still.
-
-        Args:
-            camera: size and intrinsics of the images.
-            seed: decides shape, gestures, path and noise.
-            noise: whether frames are as a sensor measures them, or exact.
-            background: whether there is a person and a wall behind the hand, or nothing.
-        """
-        self.camera, self.seed = camera, seed
-        generator = torch.Generator().manual_seed(seed)
+    def _draw(self, generator: torch.Generator) -> Tensor:
         self._model = HandModel()
-        self._faces = self._model.faces.numpy()
         self._shape = _draw_shape(self._model.components, generator)
-        self._motion = Motion(PoseSampler(self._model, generator))
+        self._motion = Motion(HandPoseSampler(self._model, generator))
         self._phase = torch.rand(6, generator=generator).tolist()
-        still = person(camera) if background else np.zeros((camera.height, camera.width), 'f4')
-        self._noise = SensorNoise(camera, seed) if noise else None
-        self._backgrounds = self._noise.views(still) if self._noise else [still]
+        return self._model.faces
 
-    @torch.inference_mode()
-    def frame(self, time: float) -> tuple[Array, Array]:
-        """Return depth [rows, columns] and joints [21, 3] at a time in seconds from the start."""
-        angles = self._motion(max(time, 0.0))
+    def _subject(self, time: float) -> tuple[Tensor, Tensor]:
+        angles = self._motion(time)
         mesh = self._model(self._shape, angles)
         rotation, position = self.placement(time, angles)
-        vertices = mesh.vertices[0] @ rotation.T + position
-        joints = (mesh.joints[0] @ rotation.T + position).numpy()
-        rows, columns = self._window(vertices)
-        hand = self._render(vertices, rows, columns)
-        rng = np.random.default_rng([self.seed, round(max(time, 0.0) * 1e6)])
-        depth = self._backgrounds[rng.integers(len(self._backgrounds))].copy()
-        window = depth[rows, columns]
-        if self._noise is None:
-            np.copyto(window, hand, where=hand > 0)
-        else:
-            self._noise.blend(window, hand, rng)
-        return depth, joints
+        return mesh.vertices[0] @ rotation.T + position, mesh.joints[0] @ rotation.T + position
+
+    def _still(self) -> Array:
+        return person(self.camera)
 
     def placement(self, time: float, angles: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hand's rotation [3, 3] and its wrist's position [3] at a time."""
@@ -94,21 +64,6 @@ class HandCameraScene:
         raised = about_z @ about_x @ about_y @ RAISED
         rotation = raised @ _forearm_to_hand(angles)
         return rotation, middle - rotation @ torch.tensor(_MIDDLE)
-
-    def _window(self, vertices: Tensor) -> tuple[slice, slice]:
-        """Return the rows and columns that the hand covers, with room for its shadow."""
-        camera = self.camera
-        pixels = camera.project(vertices[vertices[:, 2] > 0.05].numpy())
-        low, high = pixels.min(0), pixels.max(0)
-        columns = slice(max(int(low[0]) - 2, 0), min(int(high[0]) + SHADOW, camera.width))
-        rows = slice(max(int(low[1]) - 2, 0), min(int(high[1]) + 3, camera.height))
-        return rows, columns
-
-    def _render(self, vertices: Tensor, rows: slice, columns: slice) -> Array:
-        camera = self.camera
-        intrinsics = camera.fx, camera.fy, camera.cx - columns.start, camera.cy - rows.start
-        size = rows.stop - rows.start, columns.stop - columns.start
-        return scan(vertices.numpy(), self._faces, intrinsics, size)
 
 
 def _forearm_to_hand(angles: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ import math
 import torch
 from torch import Tensor
 
-from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
+from v2v_pose_ros.synthesis.poses import PoseSampler
 
 # Degrees, low and high; after Kapandji, The Physiology of the Joints, and the measured everyday
 # ranges that hyperextension adds.
@@ -96,8 +96,13 @@ def angles_from_curl(curl: Tensor, hook: Tensor, thumb: Tensor, spread: Tensor) 
     return angles
 
 
-class PoseSampler:
-    """Draws joint angles [B, 22] that a hand can take, from a generator."""
+class HandPoseSampler(PoseSampler):
+    """Draws joint angles [B, 22] of hands.
+
+    Two fifths are gestures, the rest free or between two poses.
+    """
+
+    tolerance = 0.004
 
     def __init__(
         self, model: HandModel, generator: torch.Generator, gestures: Sequence[str] = ()
@@ -109,10 +114,9 @@ class PoseSampler:
             generator: on the hand's device.
             gestures: of GESTURES; these alone are drawn; all, and free poses, by default.
         """
-        self.model, self.draws = model, Draws(generator)
-        self.device = model.device
+        super().__init__(generator, LIMITS)
+        self.model = model
         self._only = torch.tensor([_NAMES.index(name) for name in gestures], device=self.device)
-        self.limits = LIMITS.to(self.device)
         self._curl = torch.tensor([GESTURES[n][0] for n in _NAMES], device=self.device)
         self._thumb = torch.deg2rad(
             torch.tensor([GESTURES[n][1] for n in _NAMES], device=self.device, dtype=torch.float32)
@@ -120,15 +124,6 @@ class PoseSampler:
         self._spread = torch.tensor(
             [math.radians(GESTURES[n][2]) for n in _NAMES], device=self.device
         )
-
-    def sample(self, batch: int) -> Tensor:
-        """Return angles [B, 22]: two fifths gestures, the rest free or between two poses."""
-        candidates = self.draw(3 * batch)
-        depth = self.penetration(candidates)
-        # Three candidates for each place: the first that is free, else the least entangled.
-        cost = torch.where(depth < 0.004, torch.zeros_like(depth), depth).unflatten(0, (3, batch))
-        choice = cost.argmin(0)
-        return candidates.unflatten(0, (3, batch))[choice, torch.arange(batch, device=self.device)]
 
     def draw(self, count: int) -> Tensor:
         """Return angles [B, 22] whose fingers may lie inside each other."""
@@ -141,10 +136,6 @@ class PoseSampler:
         angles = torch.where((kind < 0.4)[:, None], gesture, free)
         angles = torch.where((kind > 0.8)[:, None], between, angles)
         return self.clamp(angles)
-
-    def clamp(self, angles: Tensor) -> Tensor:
-        """Bring angles [B, 22] inside the joint limits."""
-        return angles.clamp(self.limits[:, 0], self.limits[:, 1])
 
     def _gestures(self, count: int) -> Tensor:
         pick = self.draws.choice(len(self._only) or len(_NAMES), count)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from v2v_pose_ros.camera import Camera, FloatArray
-from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
-from v2v_pose_ros.synthesis.hands.poses import GESTURES, PoseSampler
+from v2v_pose_ros.synthesis.hands.poses import GESTURES, HandPoseSampler
 from v2v_pose_ros.synthesis.hands.surroundings import beside, clutter, held, wall
 from v2v_pose_ros.synthesis.primitives import superquadric_faces
 from v2v_pose_ros.synthesis.rasterizer import rasterize
 from v2v_pose_ros.synthesis.rotations import rotation_about
-from v2v_pose_ros.synthesis.sensors import FAMILIES, observe, SensorSettings
+from v2v_pose_ros.synthesis.scenes import CommonOptions, intrinsics_of, SubjectScenes
 from v2v_pose_ros.synthesis.windows import cut_by_border, middle_of, Scene
 
 # The hand frame (y to the fingers, x out of the back, z to the thumb) for a raised right hand that
@@ -26,6 +23,8 @@ from v2v_pose_ros.synthesis.windows import cut_by_border, middle_of, Scene
 RAISED = torch.tensor([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
 _OBJECTS = 4
 _SPREAD = math.radians(15)  # standard deviation about a named view
+_FOCAL = (210.0, 650.0)  # pixels
+_WINDOW = 0.28  # metres across at the hand: a pixel of a window is finer than any voxel
 _HALF_HAND = 0.1  # metres from the middle of a hand to where most of it ends
 
 # Turns about the optical axes and about the hand's own length, in degrees, from a raised right
@@ -42,65 +41,30 @@ VIEWS: dict[str, tuple[tuple[float, float, float], float]] = {
 
 
 @dataclass(frozen=True)
-class SceneOptions:
-    """What is in view, as shares of the frames, and where the hand is.
+class SceneOptions(CommonOptions):
+    """What is in view of a hand, as shares of the scenes, and where the hand is.
 
     Attributes:
-        distance: nearest and farthest hand in metres.
         raised: share of hands within about 70 degrees of upright; the others point anywhere.
-        wall: share with a large surface (torso, wall, table) behind the hand.
         clutter: share with small things beside the hand.
-        held: share that hold something.
         other_hand: share with a left hand close by.
-        cut: share cut by the image border.
-        astray: share of windows that look at something else near the hand.
         sleeve: share with a sleeve.
-        noise: whether the sensor models are applied.
-        family: the kind of sensor, one of `sensors.FAMILIES`; all of them by default.
         gestures: the gestures, some of `poses.GESTURES`; all and free poses too by default.
         views: the views, some of `VIEWS`; those that `raised` tells by default.
     """
 
     distance: tuple[float, float] = (0.25, 1.1)
     raised: float = 0.5
-    wall: float = 0.5
     clutter: float = 0.35
-    held: float = 0.25
     other_hand: float = 0.1
-    cut: float = 0.06
-    astray: float = 0.06
     sleeve: float = 0.4
-    noise: bool = True
-    family: str | None = None
     gestures: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {'extra': 'forbid'}  # in experiments' files
-
-    def __post_init__(self) -> None:
-        """Refuse impossible shares and distances, and sensors, gestures and views unknown."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not 0 <= value <= 1:
-                raise ValueError(f'{field.name} is {value}; a share from 0 to 1 is meant')
-        near, far = self.distance
-        if not 0.1 <= near <= far < math.inf:
-            raise ValueError(
-                f'distance is {near} to {far} m; 0.1 m or more is meant, the nearest first'
-            )
-        named: tuple[tuple[str, tuple[str, ...], Iterable[str]], ...] = (
-            ('family', (self.family,) if self.family else (), FAMILIES),
-            ('gestures', self.gestures, GESTURES),
-            ('views', self.views, VIEWS),
-        )
-        for name, values, known in named:
-            if unknown := set(values) - set(known):
-                raise ValueError(
-                    f'{name}: {", ".join(sorted(unknown))} unknown; known: {", ".join(known)}'
-                )
+    choices = {'gestures': GESTURES, 'views': VIEWS}  # noqa: RUF012 - a class variable
 
 
-class HandScenes:
+class HandScenes(SubjectScenes):
     """Draws scenes of a right hand; equal seeds on equal devices give equal scenes."""
 
     def __init__(
@@ -113,11 +77,8 @@ class HandScenes:
         """Create the generator of windows of S x S pixels."""
         self.model = HandModel(device)
         self.options = options or SceneOptions()
-        self.window = window
-        self.device = self.model.device
-        self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.draws = Draws(self.generator)
-        self.poses = PoseSampler(self.model, self.generator, self.options.gestures)
+        super().__init__(self.model.device, seed, self.options, window)
+        self.poses = HandPoseSampler(self.model, self.generator, self.options.gestures)
         objects = superquadric_faces(self.device)
         self._object_faces = torch.cat(
             [objects + k * (int(objects.max()) + 1) for k in range(_OBJECTS)]
@@ -125,34 +86,26 @@ class HandScenes:
         self._views = [_view(name).to(self.device) for name in self.options.views]
 
     def sample(self, batch: int) -> Scene:
-        """Draw B scenes as windows about the hand, or about something else near it."""
+        """See the base class."""
         place = self._places(batch)
         vertices, faces, joints = self._meshes(place)
         astray = self.draws.chance(self.options.astray, batch)
         away = self.draws.unit(batch) * self.draws.uniform(batch, 1, low=0.15, high=0.3)
-        intrinsics = self._intrinsics(place + astray[:, None] * away)
+        intrinsics = self._windows(place + astray[:, None] * away, _FOCAL, _WINDOW)
         depth = rasterize(vertices, faces, intrinsics, (self.window, self.window))
         return Scene(
-            cut_by_border(self.draws, self._observe(depth, intrinsics), self.options.cut),
+            cut_by_border(self.draws, self._measured(depth, intrinsics), self.options.cut),
             intrinsics,
             joints,
             astray,
         )
 
     def frame(self, camera: Camera) -> tuple[FloatArray, FloatArray]:
-        """Draw one scene as a whole image of a camera without distortion.
-
-        The hand is in the image, but for the share of the frames that cuts it.
-
-        Returns:
-            Depth [H, W] in metres, 0 = no measurement, and joints [21, 3] in metres.
-        """
+        """See the base class."""
         vertices, faces, joints = self._meshes(self._places_in(camera))
-        intrinsics = torch.tensor(
-            [[camera.fx, camera.fy, camera.cx, camera.cy]], device=self.device
-        )
+        intrinsics = intrinsics_of(camera, self.device)
         depth = rasterize(vertices, faces, intrinsics, (camera.height, camera.width))
-        depth = self._observe(depth, intrinsics)
+        depth = self._measured(depth, intrinsics)
         return depth[0].cpu().numpy(), joints[0].cpu().numpy()
 
     def _meshes(self, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -169,16 +122,6 @@ class HandScenes:
         size = vertices.shape[1]
         faces = torch.cat([mesh.faces, mesh.faces.flip(1) + size, self._object_faces + 2 * size])
         return torch.cat([vertices, other, things.flatten(1, 2)], 1), faces, joints
-
-    def _observe(self, depth: Tensor, intrinsics: Tensor) -> Tensor:
-        if not self.options.noise:
-            return depth
-        family = None
-        if self.options.family is not None:
-            index = FAMILIES.index(self.options.family)
-            family = torch.full((len(depth),), index, device=self.device)
-        settings = SensorSettings.sample(len(depth), self.generator, family)
-        return observe(depth, intrinsics[:, 0], settings, self.generator)
 
     def shapes(self, batch: int) -> HandShape:
         """Draw hands: children to large adults, long and short, thick and thin fingers."""
@@ -249,19 +192,6 @@ class HandScenes:
         place = torch.where(cut, border[side[0]], place)
         return torch.cat([place, z])[None]
 
-    def _intrinsics(self, place: Tensor) -> Tensor:
-        """Draw focal lengths and place the window about the hand.
-
-        The window is what a camera of 210 to 650 pixels focal length sees, thinned where needed
-        to at most one pixel per 280 mm / S at the hand, finer than any voxel.
-        """
-        batch, size = len(place), self.window
-        z = place[:, 2]
-        native = self.draws.uniform(batch, low=210.0, high=650.0)
-        focal = torch.minimum(native, z * size / 0.28)
-        centre = (size - 1) / 2 - place[:, :2] / z[:, None] * focal[:, None]
-        return torch.cat([focal[:, None], focal[:, None], centre], 1)
-
     def _surroundings(self, joints: Tensor, place: Tensor) -> Tensor:
         """Place a wall, two things and something held; return vertices [B, 4, V, 3]."""
         draws, options = self.draws, self.options
@@ -278,12 +208,6 @@ class HandScenes:
         mesh = self.model(self.shapes(len(place)), self.poses.draw(len(place)))
         left = mesh.vertices * torch.tensor([1.0, 1.0, -1.0], device=self.device)
         return self._where(self.options.other_hand, *beside(self.draws, left, joints, place))
-
-    def _where(self, share: float, vertices: Tensor, allowed: Tensor) -> Tensor:
-        """Put things out of view but for a share of the scenes that have a place for them."""
-        present = allowed & self.draws.chance(share, len(vertices))
-        away = torch.tensor([0.0, 0.0, -10.0], device=self.device)
-        return torch.where(present[:, None, None], vertices, away)
 
 
 def _view(name: str) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.skeletons import BODY
-from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.people.model import ANGLES, BodyModel, BodyShape, SIDES
+from v2v_pose_ros.synthesis.poses import PoseSampler
 
 # Degrees, low and high; after Kapandji, The Physiology of the Joints, and the American Academy of
 # Orthopaedic Surgeons' ranges of motion.
@@ -169,12 +169,14 @@ def _other_side(name: str) -> str:
     return {'right': f'left_{rest}', 'left': f'right_{rest}'}.get(side, name)
 
 
-class BodyPoseSampler:
-    """Draws joint angles [B, 31] that a person can take, from a generator.
+class BodyPoseSampler(PoseSampler):
+    """Draws joint angles [B, 31] of people.
 
     Half are arms that do something over legs that do something; a third has free arms; the rest
     are between two poses or have free legs too.
     """
+
+    tolerance = 0.03
 
     def __init__(
         self,
@@ -191,8 +193,8 @@ class BodyPoseSampler:
             arms: of ARMS; these alone are drawn; all, and free arms, by default.
             legs: of LEGS; these alone are drawn; all by default, standing most of all.
         """
-        self.model, self.draws, self.device = model, Draws(generator), model.device
-        self.limits = LIMITS.to(self.device)
+        super().__init__(generator, LIMITS)
+        self.model = model
         self._arm_table, self._leg_table = (
             _table(ARMS).to(self.device),
             _table(LEGS).to(self.device),
@@ -209,15 +211,6 @@ class BodyPoseSampler:
             device=self.device,
         )
 
-    def sample(self, batch: int) -> Tensor:
-        """Return angles [B, 31] of poses whose limbs do not go through the body."""
-        candidates = self.draw(3 * batch)
-        depth = self.penetration(candidates)
-        # Three candidates for each place: the first that is free, else the least entangled.
-        cost = torch.where(depth < 0.03, torch.zeros_like(depth), depth).unflatten(0, (3, batch))
-        choice = cost.argmin(0)
-        return candidates.unflatten(0, (3, batch))[choice, torch.arange(batch, device=self.device)]
-
     def draw(self, count: int) -> Tensor:
         """Return angles [B, 31] whose limbs may lie inside the body."""
         angles = self._gestures(count)
@@ -230,10 +223,6 @@ class BodyPoseSampler:
             angles = torch.where(free, self._free(count), angles)
             angles = torch.where(kind < 0.04, self._free(count), angles)
         return self.clamp(angles)
-
-    def clamp(self, angles: Tensor) -> Tensor:
-        """Bring angles [B, 31] inside the joint limits."""
-        return angles.clamp(self.limits[:, 0], self.limits[:, 1])
 
     def _pick(self, choices: Sequence[int], count: int) -> Tensor:
         table = torch.tensor(choices, device=self.device)

@@ -2,100 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from v2v_pose_ros.camera import Camera, FloatArray
-from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.people import surroundings
 from v2v_pose_ros.synthesis.people.model import BodyModel
 from v2v_pose_ros.synthesis.people.poses import ARMS, BodyPoseSampler, LEGS
 from v2v_pose_ros.synthesis.primitives import superquadric_faces
 from v2v_pose_ros.synthesis.rasterizer import rasterize
 from v2v_pose_ros.synthesis.rotations import rotation_about
-from v2v_pose_ros.synthesis.sensors import FAMILIES, observe, SensorSettings
+from v2v_pose_ros.synthesis.scenes import CommonOptions, intrinsics_of, SubjectScenes
 from v2v_pose_ros.synthesis.windows import cut_by_border, middle_of, Scene
 
 # The room's frame (y up, z towards the camera) in the optical frame of a level camera.
 _LEVEL = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 _UP = torch.tensor([0.0, 1.0, 0.0])
 _WINDOW = 2.6  # metres across at the person
-_EDGE_STEP = 0.06  # metres between neighbouring pixels that make an edge of a person
+_FOCAL = (250.0, 600.0)  # pixels
+_NEAREST = 0.5  # metres
 _OBJECTS = 7
 _ATTEMPTS = 24  # cameras drawn for one image until it shows what it is to show
 _APART = 0.3  # metres between two people's joints, seen from above
 
 
 @dataclass(frozen=True)
-class PeopleOptions:
+class PeopleOptions(CommonOptions):
     """What there is beside the person, as shares of the scenes, and how it is seen.
 
+    `distance` is along the floor, seen from the front.  A third as often as behind the person
+    there is a wall at the side.
+
     Attributes:
-        distance: nearest and farthest horizontal distance in metres, seen from the front.
         top: seen from above, as ITOP's second camera does.
         facing: people who face the camera, more or less; the others stand any way round.
         turn: the way round in degrees, 0 facing the camera, give or take; any by default.
         floor: a floor.
-        wall: a wall behind the person, and a third as often one at the side.
         furniture: boxes on the floor, each of two.
         table: a table or desk in front of the person.
         before: something between camera and legs.
-        held: something in the hands.
         others: another person.
-        cut: parts of the person beyond the image's border.
-        astray: windows that look at something else than the person.
-        noise: whether depth is as a sensor measures it.
-        family: the sensor, one of `sensors.FAMILIES`; any by default.
         arms: what arms do, some of `poses.ARMS`; anything by default.
         legs: what legs do, some of `poses.LEGS`; anything by default.
     """
 
     distance: tuple[float, float] = (1.3, 4.5)
+    held: float = 0.12
+    cut: float = 0.15
+    astray: float = 0.05
     top: float = 0.2
     facing: float = 0.5
     turn: float | None = None
     floor: float = 0.7
-    wall: float = 0.5
     furniture: float = 0.3
     table: float = 0.12
     before: float = 0.08
-    held: float = 0.12
     others: float = 0.15
-    cut: float = 0.15
-    astray: float = 0.05
-    noise: bool = True
-    family: str | None = None
     arms: tuple[str, ...] = ()
     legs: tuple[str, ...] = ()
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {'extra': 'forbid'}  # in experiments' files
-
-    def __post_init__(self) -> None:
-        """Refuse impossible shares and distances, and sensors and poses unknown."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != 'turn' and isinstance(value, float) and not 0 <= value <= 1:
-                raise ValueError(f'{field.name} is {value}; a share from 0 to 1 is meant')
-        near, far = self.distance
-        if not 0.5 <= near <= far < math.inf:
-            raise ValueError(
-                f'distance is {near} to {far} m; 0.5 m or more is meant, the nearest first'
-            )
-        named: tuple[tuple[str, tuple[str, ...], Iterable[str]], ...] = (
-            ('family', (self.family,) if self.family else (), FAMILIES),
-            ('arms', self.arms, ARMS),
-            ('legs', self.legs, LEGS),
-        )
-        for name, values, known in named:
-            if unknown := set(values) - set(known):
-                raise ValueError(
-                    f'{name}: {", ".join(sorted(unknown))} unknown; known: {", ".join(known)}'
-                )
+    nearest = 0.5
+    choices = {'arms': ARMS, 'legs': LEGS}  # noqa: RUF012 - a class variable
+    no_shares = ('turn',)
 
 
 @dataclass(frozen=True)
@@ -119,8 +90,10 @@ class _Rooms:
     planes: surroundings.Planes
 
 
-class PeopleScenes:
+class PeopleScenes(SubjectScenes):
     """Draws scenes of people; equal seeds on equal devices give equal scenes."""
+
+    edge_step = 0.06
 
     def __init__(
         self,
@@ -132,10 +105,7 @@ class PeopleScenes:
         """Create the generator of windows of S x S pixels."""
         self.model = BodyModel(device)
         self.options = options or PeopleOptions()
-        self.window = window
-        self.device = self.model.device
-        self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.draws = Draws(self.generator)
+        super().__init__(self.model.device, seed, self.options, window)
         self.poses = BodyPoseSampler(
             self.model, self.generator, self.options.arms, self.options.legs
         )
@@ -146,31 +116,24 @@ class PeopleScenes:
         self._faces = torch.cat([people, people + size, *boxes])
 
     def sample(self, batch: int) -> Scene:
-        """Draw B scenes as windows about the person, or about something else near."""
+        """See the base class."""
         place, view = self._standpoints(batch)
         rooms = self._rooms(place)
         joints = view(rooms.joints)
         astray = self.draws.chance(self.options.astray, batch)
         away = self.draws.unit(batch) * self.draws.uniform(batch, 1, low=1.2, high=2.4)
         middle = middle_of(joints)
-        intrinsics = self._intrinsics(middle + (astray[:, None] * away).clamp(max=2.0))
+        looked_at = middle + (astray[:, None] * away).clamp(max=2.0)
+        intrinsics = self._windows(looked_at, _FOCAL, _WINDOW, _NEAREST)
         depth = self._render(rooms, view, intrinsics, (self.window, self.window))
         depth = cut_by_border(self.draws, depth, self.options.cut)
         return Scene(depth, intrinsics, joints, astray)
 
     def frame(self, camera: Camera) -> tuple[FloatArray, FloatArray]:
-        """Draw one scene as a whole image of a camera without distortion.
-
-        The person is in the image as a whole where that can be, but for the share that is cut.
-
-        Returns:
-            Depth [H, W] in metres, 0 = no measurement, and joints [15, 3] in metres.
-        """
+        """See the base class."""
         place, view = self._standpoints(1)
         rooms = self._rooms(place)
-        intrinsics = torch.tensor(
-            [[camera.fx, camera.fy, camera.cx, camera.cy]], device=self.device
-        )
+        intrinsics = intrinsics_of(camera, self.device)
         cut = bool(self.draws.chance(self.options.cut, 1))
         from_above = bool(view.rotation[0, 2, 1] < -0.75)
         best, best_score = view, -1.0
@@ -291,35 +254,10 @@ class PeopleScenes:
         gap = torch.cdist(own[..., [0, 2]], joints[..., [0, 2]]).amin((1, 2))
         return vertices, gap > _APART
 
-    def _where(self, share: float, vertices: Tensor, allowed: Tensor) -> Tensor:
-        """Put things out of view but for a share of the scenes that have a place for them."""
-        present = allowed & self.draws.chance(share, len(vertices))
-        return torch.where(present[:, None, None], vertices, torch.nan)
-
-    def _intrinsics(self, middle: Tensor) -> Tensor:
-        """Draw focal lengths and place windows about points [B, 3].
-
-        A window is what a camera of 250 to 600 pixels focal length sees, thinned where needed to
-        2.6 m across at the person.
-        """
-        batch, size = len(middle), self.window
-        z = middle[:, 2].clamp(min=0.5)
-        native = self.draws.uniform(batch, low=250.0, high=600.0)
-        focal = torch.minimum(native, z * size / _WINDOW)
-        centre = (size - 1) / 2 - middle[:, :2] / z[:, None] * focal[:, None]
-        return torch.cat([focal[:, None], focal[:, None], centre], 1)
-
     def _render(
         self, rooms: _Rooms, view: View, intrinsics: Tensor, size: tuple[int, int]
     ) -> Tensor:
         """Return depth [B, rows, columns] as a sensor measures it."""
         depth = rasterize(view(rooms.vertices), self._faces, intrinsics, size)
         depth = rooms.planes.seen_from(view.rotation, view.position).behind(depth, intrinsics)
-        if not self.options.noise:
-            return depth
-        family = None
-        if self.options.family is not None:
-            index = FAMILIES.index(self.options.family)
-            family = torch.full((len(depth),), index, device=self.device)
-        settings = SensorSettings.sample(len(depth), self.generator, family)
-        return observe(depth, intrinsics[:, 0], settings, self.generator, _EDGE_STEP)
+        return self._measured(depth, intrinsics)
