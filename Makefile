@@ -8,9 +8,10 @@ export DEMO_SUBJECT ?= hand
 
 FAULTS = $(addprefix test/,ros/test_faults.py ros/test_clocks.py ros/test_process.py test_no_hand.py)
 ROS_ENV = .venv/bin/ros-env
-SOURCES = v2v_pose_ros test tools underlay setup.py $(wildcard scripts/* launch benchmarks)
+SPHINX = .venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet
+SOURCES = v2v_pose_ros test tools underlay setup.py docs/conf.py $(wildcard scripts/* launch benchmarks)
 
-.PHONY: help setup demo test faults soak lint format clean
+.PHONY: help setup demo test faults soak lint format docs reference clean
 
 help:
 	@echo 'make demo    watch ROS 2 messages with 3D joints come out of a synthetic depth camera'
@@ -20,6 +21,8 @@ help:
 	@echo 'make faults  the long form of the tests of what can go wrong around the node'
 	@echo 'make soak    the node under full load for SOAK_MINUTES=30: does anything grow or slow down?'
 	@echo 'make lint    check style and types;  make format  repairs the style'
+	@echo 'make docs    build the documentation in build/docs;  make reference  renews its pages that'
+	@echo '             are written from the code'
 	@echo 'make setup   only prepare .venv;     make clean   removes it'
 
 setup:
@@ -46,6 +49,13 @@ lint: setup
 format: setup
 	.venv/bin/ruff check --fix-only $(SOURCES)
 	.venv/bin/ruff format $(SOURCES)
+
+docs: setup
+	$(SPHINX) -b html docs build/docs
+	@echo 'Open build/docs/index.html.'
+
+reference: setup
+	$(ROS_ENV) .venv/bin/python tools/write_reference.py
 
 clean:
 	rm -rf .venv .venv.old-* build install log demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,7 +24,7 @@ import time
 
 from machine_checks import dotted, problems
 
-EXTRAS = 'datasets,dev,onnx,tables,train,viewer'
+EXTRAS = 'datasets,dev,docs,onnx,tables,train,viewer'
 SHARED = ('config', 'launch', 'models')
 INSTALLATION_GB = 6.0
 BUILD_GB = 0.5
