@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+import torch
 
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.skeletons import BODY, HAND, SKELETONS
+from v2v_pose_ros.synthesis.people.model import BodyModel
+from v2v_pose_ros.synthesis.people.poses import BodyPoseSampler
 
 seeds = st.integers(0, 2**32 - 1)
 skeletons = st.sampled_from(list(SKELETONS.values()))
@@ -163,3 +166,28 @@ def test_coincident_joint_takes_its_parents_orientation(seed, data):
     frames = axes(HAND, positions)
     joint = HAND.index(f'{finger}_{parent}')
     np.testing.assert_allclose(frames[joint], frames[HAND.parents[joint]], atol=1e-6)
+
+
+@pytest.mark.usefixtures('one_thread')
+@pytest.mark.parametrize('arms', ['hanging', 'up', 'sideways', 'reaching', 'crossed'])
+def test_millimetres_do_not_turn_the_frames_of_people_round(arms):
+    model = BodyModel()
+    sampler = BodyPoseSampler(model, torch.Generator().manual_seed(4), (arms,), ('standing',))
+    shape = model.shapes(sampler.draws, 200)
+    joints = model(shape, sampler.sample(200)).joints.numpy().astype(float)
+    noise = np.random.default_rng(0).normal(0, 0.005, joints.shape)
+    frames = [
+        Rotation.from_quat(bone_orientations(BODY, each).reshape(-1, 4))
+        for each in (joints, joints + noise)
+    ]
+    turned = np.degrees((frames[0].inv() * frames[1]).magnitude()).reshape(200, len(BODY))
+    assert np.percentile(turned, 99) < 15
+    assert turned.max() < 45
+
+
+def test_a_hanging_arm_has_z_to_the_front_and_a_shoulder_turns_with_it():
+    body = axes(BODY, standing_body())  # looks along +x, upright along +z
+    for side in ('right', 'left'):
+        for joint in (f'{side}_shoulder', f'{side}_elbow', f'{side}_hip', f'{side}_knee'):
+            np.testing.assert_allclose(body[BODY.index(joint)][:, 0], [0, 0, -1], atol=0.02)
+            np.testing.assert_allclose(body[BODY.index(joint)][:, 2], [1, 0, 0], atol=0.02)

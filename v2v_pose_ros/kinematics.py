@@ -12,7 +12,11 @@ A position says where a joint is, not how it is turned. Two directions settle th
 Every other joint takes over the frame of its parent, turned by the smallest rotation that brings
 the parent's x axis onto its own. Projecting the palm's normal on every bone would be simpler, but
 the normal is parallel to a finger bent by 90 degrees, and the frame would flip there. The smallest
-rotation is undefined only where a bone folds back by 180 degrees, which no joint does.
+rotation is undefined only where a bone folds back by 180 degrees, which no finger does.
+
+Arms and legs hang down from a trunk whose x axis points up, which would be just that. They begin
+with the trunk's frame turned about its z axis instead: so that x points sideways out of a shoulder,
+and down from a hip. No arm can point inwards through the trunk, and no thigh up along it.
 """
 
 from __future__ import annotations
@@ -37,6 +41,19 @@ _NORMAL_POLYGON = {
 }
 """Polygons counter-clockwise as seen from where the normal points to (for a right hand)."""
 
+_BEGINNINGS = {
+    'body': {
+        'right_shoulder': (0.0, 1.0),
+        'left_shoulder': (0.0, -1.0),
+        'right_hip': (-1.0, 0.0),
+        'left_hip': (-1.0, 0.0),
+    }
+}
+"""Joints that do not continue their parent, and where x would point at rest: x and y of the root.
+
+Seen from the front of the trunk, x of the root is up and y is to the person's right.
+"""
+
 
 def bone_orientations(
     skeleton: Skeleton, positions: NDArray[np.floating], *, handedness: str = 'right'
@@ -60,6 +77,10 @@ def bone_orientations(
     if normal is not None and skeleton.name == 'hand' and handedness == 'left':
         normal = -normal
 
+    root = skeleton.parents.index(-1)
+    beginnings = {
+        skeleton.index(name): rest for name, rest in _BEGINNINGS.get(skeleton.name, {}).items()
+    }
     for joint, parent, start, end in _plan(skeleton):
         bone = places[..., end, :] - places[..., start, :]
         if parent < 0:
@@ -67,6 +88,11 @@ def bone_orientations(
             z_axes[..., joint, :] = _perpendicular(normal, x_axes[..., joint, :])
             continue
         before, axis = x_axes[..., parent, :], z_axes[..., parent, :]
+        if joint in beginnings:
+            along, across = beginnings[joint]
+            axis = z_axes[..., root, :]
+            x_root = x_axes[..., root, :]
+            before = along * x_root + across * np.cross(axis, x_root)
         x_axes[..., joint, :] = x = _unit(bone, before)
         z_axes[..., joint, :] = _carry(axis, before, x)
 
