@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from v2v_pose_ros.ros.demo_picture import cloud, draw
-from v2v_pose_ros.ros.demo_report import NodeState, plain_line, RunStatistics, summary, table
+from v2v_pose_ros.ros.demo.picture import cloud, draw
+from v2v_pose_ros.ros.demo.report import NodeState, plain_line, RunStatistics, summary, table
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.cameras import sr305
 from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene

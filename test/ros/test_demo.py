@@ -16,8 +16,8 @@ import time
 import cv2
 import pytest
 
-from v2v_pose_ros.ros import demo
-from v2v_pose_ros.ros.demo_session import DemoFailed, free_domain
+from v2v_pose_ros.ros.demo import command
+from v2v_pose_ros.ros.demo.session import DemoFailed, free_domain
 from v2v_pose_ros.ros.processes import ChildDied, Children
 
 PATIENCE = 180.0  # seconds: the network is compiled at its first start
@@ -25,9 +25,9 @@ PATIENCE = 180.0  # seconds: the network is compiled at its first start
 
 PERFECT = """
 import sys
-from v2v_pose_ros.ros import demo, demo_session
-demo_session.MODULES['pose_node'] = 'perfect_pose_node'
-sys.exit(demo.main())
+from v2v_pose_ros.ros.demo import command, session
+session.MODULES['pose_node'] = 'perfect_pose_node'
+sys.exit(command.main())
 """
 
 
@@ -190,9 +190,9 @@ def test_a_second_demo_in_one_folder_is_refused(run, tmp_path):
 
 
 def test_an_empty_variable_means_the_default():
-    assert demo.duration({'DEMO_SECONDS': ''}) == demo.duration({}) == 20
-    assert demo.duration({'DEMO_SECONDS': '0'}) == float('inf')
-    assert demo.subject({'DEMO_SUBJECT': ''}) == 'hand'
+    assert command.duration({'DEMO_SECONDS': ''}) == command.duration({}) == 20
+    assert command.duration({'DEMO_SECONDS': '0'}) == float('inf')
+    assert command.subject({'DEMO_SUBJECT': ''}) == 'hand'
 
 
 def test_a_child_that_dies_early_says_why(tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from teleop_hands import open_hand
 
-from v2v_pose_ros.ros import demo
-from v2v_pose_ros.ros.teleop_demo import GRIPPER, STROKE, TeleopStatistics
+from v2v_pose_ros.ros.demo import command
+from v2v_pose_ros.ros.demo.teleop import GRIPPER, STROKE, TeleopStatistics
 from v2v_pose_ros.teleoperation.hand import finger_angles
 from v2v_pose_ros.teleoperation.urdf import read_joints
 
@@ -49,6 +49,6 @@ def test_the_gripper_of_the_demo_opens_as_wide_as_it_is_said_to(tmp_path):
 
 
 def test_the_demo_knows_teleoperation():
-    assert demo.subject({'DEMO_SUBJECT': 'teleop'}) == 'teleop'
-    with pytest.raises(demo.UsageError, match='teleop'):
-        demo.subject({'DEMO_SUBJECT': 'robot'})
+    assert command.subject({'DEMO_SUBJECT': 'teleop'}) == 'teleop'
+    with pytest.raises(command.UsageError, match='teleop'):
+        command.subject({'DEMO_SUBJECT': 'robot'})

@@ -7,8 +7,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from v2v_pose_ros.ros.teleop_node import NODE_NAME
-from v2v_pose_ros.ros.teleop_parameters import TeleopParameters
+from v2v_pose_ros.ros.teleop.node import NODE_NAME
+from v2v_pose_ros.ros.teleop.parameters import TeleopParameters
 
 FILE = Path(__file__).resolve().parents[2] / 'launch' / 'teleop.launch.py'
 

@@ -21,10 +21,10 @@ import yaml
 
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.ros.declarations import ParameterError
-from v2v_pose_ros.ros.teleop_input import find_hand, joints_of, positions_of, SkeletonReader
-from v2v_pose_ros.ros.teleop_messages import joint_state_message, trajectory_message
-from v2v_pose_ros.ros.teleop_node import TeleopNode
-from v2v_pose_ros.ros.teleop_parameters import TeleopParameters
+from v2v_pose_ros.ros.teleop.input import find_hand, joints_of, positions_of, SkeletonReader
+from v2v_pose_ros.ros.teleop.messages import joint_state_message, trajectory_message
+from v2v_pose_ros.ros.teleop.node import TeleopNode
+from v2v_pose_ros.ros.teleop.parameters import TeleopParameters
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.teleoperation.anatomy import FINGER_ANGLES
 from v2v_pose_ros.teleoperation.hand import finger_angles, palm_length

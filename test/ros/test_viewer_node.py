@@ -113,8 +113,8 @@ def test_a_file_that_cannot_be_is_refused(ros_domain_id, tmp_path):
 
 def test_the_demo_records_what_it_shows(tmp_path):
     program = (
-        'import sys; from v2v_pose_ros.ros import demo, demo_session; '
-        "demo_session.MODULES['pose_node'] = 'perfect_pose_node'; sys.exit(demo.main())"
+        'import sys; from v2v_pose_ros.ros.demo import command, session; '
+        "session.MODULES['pose_node'] = 'perfect_pose_node'; sys.exit(command.main())"
     )
     variables = {'DEMO_SECONDS': '0', 'DEMO_VIEWER': 'view.rrd', 'TERM': 'dumb'}
     path = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'

@@ -10,7 +10,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 from trajectory_msgs.msg import JointTrajectory
 
-from v2v_pose_ros.ros import teleop_messages as messages
+from v2v_pose_ros.ros.teleop import messages
 from v2v_pose_ros.teleoperation.anatomy import FINGER_ANGLES
 from v2v_pose_ros.teleoperation.openings import OPENINGS
 from v2v_pose_ros.teleoperation.teleoperator import Command, Hand

@@ -31,7 +31,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros.demo_session import (
+from v2v_pose_ros.ros.demo.session import (
     DemoFailed,
     free_domain,
     LOADING,
@@ -40,14 +40,14 @@ from v2v_pose_ros.ros.demo_session import (
     ros_arguments,
 )
 from v2v_pose_ros.ros.processes import ChildDied, Children
-from v2v_pose_ros.ros.teleop_input import positions_of
+from v2v_pose_ros.ros.teleop.input import positions_of
 from v2v_pose_ros.teleoperation.hand import finger_angles, palm_length
 from v2v_pose_ros.teleoperation.openings import openings
 
 MODULES = {
     'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
     'pose_node': 'v2v_pose_ros.ros.node',
-    'teleop_node': 'v2v_pose_ros.ros.teleop_node',
+    'teleop_node': 'v2v_pose_ros.ros.teleop.node',
 }
 GRIPPER = """<?xml version="1.0"?>
 <robot name="gripper">

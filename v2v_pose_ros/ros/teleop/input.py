@@ -10,7 +10,7 @@ from sensor_msgs.msg import JointState
 
 from v2v_pose_ros.msg import Skeleton as SkeletonMessage
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros.teleop_parameters import TeleopParameters
+from v2v_pose_ros.ros.teleop.parameters import TeleopParameters
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.teleoperation.teleoperator import Skeleton
 

@@ -28,9 +28,9 @@ from rich.text import Text
 from sensor_msgs.msg import CameraInfo, Image
 
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros import demo_report, demo_viewer
-from v2v_pose_ros.ros.demo_picture import draw
-from v2v_pose_ros.ros.demo_report import NodeState, RunStatistics
+from v2v_pose_ros.ros.demo import viewer as demo_viewer
+from v2v_pose_ros.ros.demo.picture import draw
+from v2v_pose_ros.ros.demo.report import NodeState, plain_line, RunStatistics, summary, table
 from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.skeletons import Skeleton, SKELETONS
@@ -147,15 +147,13 @@ def observe(
 def show(console: Console, watch: Watch, report: Mapping[str, Any]) -> None:
     """Print the result and write the report and the picture."""
     skeleton = watch.statistics.skeleton
-    console.print(
-        demo_report.table(report, skeleton, f'{report["seconds"]:.1f} s of {skeleton.name} poses')
-    )
+    console.print(table(report, skeleton, f'{report["seconds"]:.1f} s of {skeleton.name} poses'))
     file = RESULTS / 'report.json'
     file.write_text(json.dumps(report, indent=2) + '\n')
     written = [file]
     if watch.picture is not None:
         depth, joints = watch.picture
-        caption = ', '.join(f'{label} {text}' for label, text in demo_report.summary(report)[2:])
+        caption = ', '.join(f'{label} {text}' for label, text in summary(report)[2:])
         draw(depth, watch.intrinsics, joints, skeleton, caption, RESULTS / 'skeleton.png')
         written.append(RESULTS / 'skeleton.png')
     for path in written:
@@ -202,9 +200,9 @@ class Display:
         report = statistics.report()
         if self._live:
             title = f'{report["seconds"]:.0f} s, {statistics.recent_rate():.1f} poses per second'
-            self._live.update(demo_report.table(report, statistics.skeleton, title), refresh=True)
+            self._live.update(table(report, statistics.skeleton, title), refresh=True)
         else:
-            self._console.print(demo_report.plain_line(report), soft_wrap=True, highlight=False)
+            self._console.print(plain_line(report), soft_wrap=True, highlight=False)
 
 
 class Watch:

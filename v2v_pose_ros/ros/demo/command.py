@@ -1,8 +1,8 @@
-"""The demo: a synthetic depth camera and the pose node over DDS, watched and measured.
+"""The demo as it is called, by what is in the environment.
 
-Run with `python -m v2v_pose_ros.ros.demo`, or `make demo`.  DEMO_SECONDS is how long it counts (0:
-until interrupted), DEMO_SUBJECT who is seen, DEMO_VIEWER=1 serves a 3D view, and DEMO_VIEWER=F.rrd
-records it.  Results are in `demo/` of the working directory.
+DEMO_SECONDS is how long it counts (0: until interrupted), DEMO_SUBJECT who is seen; DEMO_VIEWER=1
+serves a 3D view, and DEMO_VIEWER=F.rrd records it.  Results are in `demo/` of the working
+directory.
 """
 
 from __future__ import annotations
@@ -67,13 +67,9 @@ def main() -> int:
     interrupted = interruption()
     # Imported here: it takes a moment, in which Ctrl-C is heard already.
     if who == 'teleop':
-        from v2v_pose_ros.ros import teleop_demo
+        from v2v_pose_ros.ros.demo import teleop
 
-        return teleop_demo.run(seconds, interrupted)
-    from v2v_pose_ros.ros.demo_session import run
+        return teleop.run(seconds, interrupted)
+    from v2v_pose_ros.ros.demo.session import run
 
     return run(who, seconds, interrupted, os.environ.get('DEMO_VIEWER', '').strip())
-
-
-if __name__ == '__main__':
-    sys.exit(main())

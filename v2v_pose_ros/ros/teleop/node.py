@@ -26,10 +26,10 @@ from std_srvs.srv import SetBool
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros.declarations import declare, ParameterError
 from v2v_pose_ros.ros.lifecycle import ManagedNode, serve
-from v2v_pose_ros.ros.teleop_input import joints_of, SkeletonReader
-from v2v_pose_ros.ros.teleop_messages import diagnostics_message, TeleopHealth
-from v2v_pose_ros.ros.teleop_outputs import CommandOutputs, HandOutputs, StateOutput
-from v2v_pose_ros.ros.teleop_parameters import TeleopParameters
+from v2v_pose_ros.ros.teleop.input import joints_of, SkeletonReader
+from v2v_pose_ros.ros.teleop.messages import diagnostics_message, TeleopHealth
+from v2v_pose_ros.ros.teleop.outputs import CommandOutputs, HandOutputs, StateOutput
+from v2v_pose_ros.ros.teleop.parameters import TeleopParameters
 from v2v_pose_ros.teleoperation.retargeting import make_retargeter, Retargeter
 from v2v_pose_ros.teleoperation.teleoperator import Teleoperator
 from v2v_pose_ros.teleoperation.urdf import RobotError

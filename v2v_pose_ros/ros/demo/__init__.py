@@ -1,0 +1,1 @@
+"""The demo: synthetic cameras and the nodes over DDS, watched and measured."""

@@ -1,0 +1,1 @@
+"""Driving a robot with the hand that the pose node sees."""
