@@ -1,36 +1,79 @@
-"""What `pip install .` installs."""
+"""What `pip install` installs, from the checkout and from the source distribution."""
 
 from pathlib import Path
 import subprocess
 import sys
+import tarfile
+import venv
 import zipfile
 
 import pytest
 
+import v2v_pose_ros
+
 REPOSITORY = Path(__file__).parents[2]
+PARTS = (
+    'CHANGELOG.rst',
+    'CMakeLists.txt',
+    'LICENSE',
+    'MANIFEST.in',
+    'README.md',
+    'config',
+    'launch',
+    'models',
+    'msg',
+    'package.xml',
+    'pyproject.toml',
+    'scripts',
+    'setup.py',
+    'v2v_pose_ros',
+)
 
 
-@pytest.fixture(scope='module')
-def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Build the wheel from a copy of the checked-in parts and list its files."""
-    pytest.importorskip('setuptools')
-    directory = tmp_path_factory.mktemp('wheel')
-    source = directory / 'source'
-    source.mkdir()
-    parts = ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'v2v_pose_ros', 'models', 'msg')
-    for name in parts:
-        (source / name).symlink_to(REPOSITORY / name)
+def build(kind: str, source: Path, target: Path) -> Path:
+    """Build a 'wheel' or an 'sdist' of a source tree as pip does, without its network."""
     program = (
-        'from setuptools import build_meta; import sys; print(build_meta.build_wheel(sys.argv[1]))'
+        f'from setuptools import build_meta; import sys; build_meta.build_{kind}(sys.argv[1])'
     )
+    target.mkdir()
     subprocess.run(
-        [sys.executable, '-c', program, str(directory)],
+        [sys.executable, '-c', program, str(target)],
         cwd=source,
         check=True,
         capture_output=True,
         text=True,
     )
-    return set(zipfile.ZipFile(next(directory.glob('*.whl'))).namelist())
+    (built,) = target.iterdir()
+    return built
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tree with links to the checked-in parts, which the builds may fill with theirs."""
+    source = tmp_path_factory.mktemp('source')
+    for name in PARTS:
+        (source / name).symlink_to(REPOSITORY / name)
+    return source
+
+
+@pytest.fixture(scope='module')
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build('wheel', source, tmp_path_factory.mktemp('wheel') / 'dist')
+
+
+@pytest.fixture(scope='module')
+def wheel_names(wheel: Path) -> set[str]:
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+@pytest.fixture(scope='module')
+def unpacked(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that comes out of the source distribution."""
+    folder = tmp_path_factory.mktemp('sdist')
+    with tarfile.open(build('sdist', source, folder / 'dist')) as archive:
+        archive.extractall(folder, filter='data')
+    (root,) = folder.glob('v2v_pose_ros-*')
+    return root
 
 
 def test_the_wheel_holds_every_module(wheel_names: set[str]) -> None:
@@ -61,3 +104,42 @@ def test_the_source_tree_holds_no_copy_of_the_models(wheel_names: set[str]) -> N
 
 def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
     assert {name.split('/')[0].split('-')[0] for name in wheel_names} == {'v2v_pose_ros'}
+
+
+def test_the_wheel_installs_into_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / 'venv', with_pip=False)
+    python = tmp_path / 'venv' / 'bin' / 'python'
+    pip = [sys.executable, '-m', 'pip', '--python', str(python), 'install', '--quiet']
+    subprocess.run([*pip, '--no-index', '--no-deps', str(wheel)], check=True)
+    # What it depends on is not installed: the version and the help must not need it.
+    for arguments, answer in (('--version', v2v_pose_ros.__version__), ('--help', 'predict')):
+        program = subprocess.run(
+            [tmp_path / 'venv' / 'bin' / 'v2v-pose', arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            env={},
+        )
+        assert answer in program.stdout
+
+
+def test_the_source_distribution_gives_the_same_wheel(
+    unpacked: Path, wheel_names: set[str], tmp_path: Path
+) -> None:
+    wheel = build('wheel', unpacked, tmp_path / 'dist')
+    assert set(zipfile.ZipFile(wheel).namelist()) == wheel_names
+
+
+def test_the_source_distribution_is_a_ros_package(unpacked: Path) -> None:
+    for part in ('config', 'launch', 'models', 'msg', 'scripts'):
+        wanted = {
+            str(file.relative_to(REPOSITORY))
+            for file in (REPOSITORY / part).rglob('*')
+            if file.is_file() and '__pycache__' not in file.parts
+        }
+        found = {str(file.relative_to(unpacked)) for file in (unpacked / part).rglob('*')}
+        assert wanted <= found
+    for file in ('CMakeLists.txt', 'package.xml', 'LICENSE', 'CHANGELOG.rst'):
+        assert (unpacked / file).is_file()
+    assert not list(unpacked.rglob('*.pyc'))
