@@ -19,6 +19,7 @@ from v2v_pose_ros.models import (
     ModelError,
     ModelInfo,
     read_info,
+    replace_info,
     save_model,
 )
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
@@ -42,11 +43,15 @@ def tiny(tmp_path):
     return path
 
 
-def rewrite(path, tensors=None, **changes):
-    """Write a model file anew with other metadata or tensors, and a checksum that fits."""
+def metadata(path):
     with path.open('rb') as file:
         size = struct.unpack('<Q', file.read(8))[0]
-        document = json.loads(json.loads(file.read(size))['__metadata__']['v2v_pose'])
+        return json.loads(json.loads(file.read(size))['__metadata__']['v2v_pose'])
+
+
+def rewrite(path, tensors=None, **changes):
+    """Write a model file anew with other metadata or tensors, and a checksum that fits."""
+    document = metadata(path)
     tensors = load_file(path) if tensors is None else tensors
     document = {**document, **changes}
     said = {k: v for k, v in document.items() if k not in ('format', 'sha256')}
@@ -65,6 +70,48 @@ def test_a_model_comes_back_as_it_was_in_half_precision(tiny):
         torch.testing.assert_close(tensor, written.state_dict()[name], atol=1e-3, rtol=1e-3)
     assert not model.network.training
     assert read_info(tiny)[0] == INFO
+
+
+CALIBRATION = {'floor': 0.002, 'doubt': 1.5, 'scales': [1.5] * 21}
+
+
+def test_a_file_can_be_calibrated_and_its_weights_stay(tiny):
+    before = load_file(tiny)
+    replace_info(tiny, dataclasses.replace(INFO, calibration=CALIBRATION))
+    calibration = load_model(tiny).info.make_calibration()
+    assert (calibration.floor, calibration.doubt) == (0.002, 1.5)
+    assert calibration.scales == (1.5,) * 21
+    after = load_file(tiny)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_file_without_a_calibration_has_none(tiny):
+    assert 'calibration' not in metadata(tiny)
+    assert load_model(tiny).info.make_calibration() is None
+
+
+def test_a_damaged_file_is_not_given_another_description(tiny):
+    tiny.write_bytes(tiny.read_bytes()[:-1] + b'x')
+    with pytest.raises(ModelError, match='damaged'):
+        replace_info(tiny, INFO)
+
+
+@pytest.mark.parametrize(
+    ('calibration', 'words'),
+    [
+        ({**CALIBRATION, 'scales': [1.5] * 20}, '20 scales'),
+        ({**CALIBRATION, 'floor': -1.0}, 'floor is -1'),
+        ({**CALIBRATION, 'doubt': -1.0}, 'doubt is -1'),
+        ({**CALIBRATION, 'scales': [0.0] * 21}, 'scales has 0'),
+        ({'floor': 0.002, 'doubt': 1.5}, 'scales'),
+        ([1.5] * 21, 'mapping'),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_refused(tiny, calibration, words):
+    rewrite(tiny, calibration=calibration)
+    with pytest.raises(ModelError, match=words):
+        load_model(tiny)
 
 
 def test_missing_models_are_named_with_what_there_is(tmp_path):

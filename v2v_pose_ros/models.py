@@ -65,11 +65,21 @@ class ModelInfo:
         return VoxelCodec(**self.codec)
 
     def make_calibration(self) -> Calibration | None:
-        """Return how covariances are calibrated; None where nobody measured it."""
+        """Return how covariances are calibrated; None where nobody measured it.
+
+        Raises:
+            ModelError: it is of other joints than the network's.
+        """
         if not self.calibration:
             return None
-        floor, scales = self.calibration['floor'], self.calibration['scales']
-        return Calibration(float(floor), tuple(float(scale) for scale in scales))
+        floor, doubt = float(self.calibration['floor']), float(self.calibration['doubt'])
+        scales = self.calibration['scales']
+        if len(scales) != self.network['joints']:
+            raise ModelError(
+                f'the calibration has {len(scales)} scales; the network has '
+                f'{self.network["joints"]} joints'
+            )
+        return Calibration(floor, doubt, tuple(float(scale) for scale in scales))
 
     def get_skeleton(self) -> Skeleton:
         """Return the skeleton; raise ModelError for one this version does not know."""
@@ -239,7 +249,7 @@ def _parse(path: Path, metadata: dict[str, str] | None) -> tuple[ModelInfo, str]
         info = ModelInfo(**document)
         _check_types(info)
         info.make_codec()
-        _check_calibration(info)
+        info.make_calibration()
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f'{path} has metadata that cannot be used: {error}') from error
     if version != _FORMAT:
@@ -261,17 +271,6 @@ def _check_types(info: ModelInfo) -> None:
     ):
         raise ValueError(
             f'input_size is {size!r}; a multiple of 8 from {_GRIDS[0]} to {_GRIDS[1]} is meant'
-        )
-
-
-def _check_calibration(info: ModelInfo) -> None:
-    """Raise ValueError for a calibration of other joints than the skeleton's."""
-    calibration = info.make_calibration()
-    joints = info.network.get('joints')
-    if calibration is not None and len(calibration.scales) != joints:
-        raise ValueError(
-            f'the calibration has {len(calibration.scales)} scales; the network has {joints} '
-            'joints'
         )
 
 

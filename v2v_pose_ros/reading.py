@@ -124,7 +124,9 @@ class CubeReader:
             positions.append(decoded.positions[0].cpu().numpy())
             confidences.append(decoded.confidences[0].cpu().numpy())
             covariance = decoded.covariances[0].cpu().numpy()
-            covariances.append(calibration.apply(covariance) if calibration else covariance)
+            if calibration is not None:
+                covariance = calibration.apply(covariance, confidences[-1])
+            covariances.append(covariance)
             lap('decoding')
         return SkeletonEstimate(
             skeleton=self.skeleton,

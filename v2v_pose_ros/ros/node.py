@@ -34,7 +34,7 @@ from v2v_pose_ros.ros.outputs import Outputs, Picture, View
 from v2v_pose_ros.ros.parameters import NodeParameters
 from v2v_pose_ros.ros.pipeline import Estimator, is_found, Pipeline
 from v2v_pose_ros.ros.qos import image_qos
-from v2v_pose_ros.ros.stream import ProblemLog, StreamStatistics
+from v2v_pose_ros.ros.stream import jump_text, ProblemLog, StreamStatistics
 from v2v_pose_ros.ros.transforms import Transforms
 from v2v_pose_ros.ros.whereabouts import lookup, Whereabouts
 from v2v_pose_ros.ros.worker import Worker
@@ -220,12 +220,7 @@ class PoseNode(ManagedNode):
         self._restarted = True
         if jump < 0 and self._transforms is not None:
             self._transforms.forget()
-        how = 'ran backwards' if jump < 0 else f'jumped forward by {jump:.1f} s'
-        self._warn(
-            'stamps',
-            f'stamps of the depth images {how}: a recording that starts over or leaves something '
-            'out, or a clock that was set; results keep the stamps as they are',
-        )
+        self._warn('stamps', jump_text(jump))
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:

@@ -159,6 +159,15 @@ class StreamStatistics:
         return statistics.quantiles(self._gaps, n=4)[0]
 
 
+def jump_text(jump: float) -> str:
+    """Say that stamps jumped by some time (s)."""
+    how = 'ran backwards' if jump < 0 else f'jumped forward by {jump:.1f} s'
+    return (
+        f'stamps of the depth images {how}: a recording that starts over or leaves something out, '
+        'or a clock that was set; results keep the stamps as they are'
+    )
+
+
 class ProblemLog:
     """Which problem of a kind is due to be logged, and which one is the latest.
 
