@@ -30,9 +30,10 @@ def run(options: argparse.Namespace) -> None:
     try:
         from v2v_pose_ros.training.config import load_config
         from v2v_pose_ros.training.trainer import train
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # Ubuntu 24.04 has a pydantic of version 1
         raise CommandError(
-            f"training needs {error.name}: pip install 'v2v_pose_ros[train]'"
+            f'training needs {error.name}, or a newer one than is installed: '
+            "pip install 'v2v_pose_ros[train]' 'pydantic>=2'"
         ) from error
 
     config = load_config(options.config)
