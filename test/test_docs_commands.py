@@ -94,6 +94,16 @@ def test_a_command_that_needs_nothing_runs(place: Path, command: Command) -> Non
     assert main(expanded) == 0
 
 
+def test_benchmarks_say_what_they_take() -> None:
+    silent = [
+        str(each)
+        for each in ALL
+        if each.fenced and any(word.startswith('benchmarks/') for word in each.words)
+        if not each.is_marked
+    ]
+    assert not silent, silent
+
+
 def test_every_language_of_commands_is_one_that_is_read() -> None:
     known = {'', 'python', 'yaml', 'text', 'xml', *SHELL}
     unknown = {block.language for block in blocks()} - known
