@@ -20,7 +20,7 @@ from v2v_pose_ros.cli import COMMANDS, make_parser, PROGRAM
 from v2v_pose_ros.ros.declarations import Parameters
 from v2v_pose_ros.ros.parameters import NodeParameters
 from v2v_pose_ros.ros.synthetic_camera import CameraParameters
-from v2v_pose_ros.ros.teleop_parameters import TeleopParameters
+from v2v_pose_ros.ros.teleop.parameters import TeleopParameters
 from v2v_pose_ros.ros.viewer_node import ViewerParameters
 
 ROOT = Path(__file__).resolve().parents[1]
