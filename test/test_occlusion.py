@@ -7,7 +7,7 @@ import pytest
 from test_estimator import blob, CAMERA, Centroid, estimator
 
 from v2v_pose_ros.estimator import PoseEstimator
-from v2v_pose_ros.occlusion import occluded_joints
+from v2v_pose_ros.estimator.occlusion import occluded_joints
 from v2v_pose_ros.synthesis.cameras import sr305
 from v2v_pose_ros.synthesis.hands.benchmark import EVERYDAY
 from v2v_pose_ros.synthesis.hands.scenes import HandScenes

@@ -13,14 +13,14 @@ import torch
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import PoseEstimator
+from v2v_pose_ros.estimator.separation import hide_subjects
 from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.models import Model, ModelInfo
-from v2v_pose_ros.separation import hide_subjects
-from v2v_pose_ros.sides import SideEvidence
 from v2v_pose_ros.skeletons import BODY, HAND
 from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
 from v2v_pose_ros.synthesis.hands.scenes import RAISED
 from v2v_pose_ros.tracking import Tracker, TrackerMemory, TrackerOptions
+from v2v_pose_ros.tracking.sides import SideEvidence
 from v2v_pose_ros.voxels import VoxelCodec
 
 PERIOD = 1 / 30

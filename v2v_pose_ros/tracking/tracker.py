@@ -12,8 +12,8 @@ from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.defaults import ACQUIRE_MARGIN, LOSE_TIME, MAX_SUBJECTS, MIN_CONFIDENCE
 from v2v_pose_ros.estimator import Estimate, PoseEstimator, SkeletonEstimate
 from v2v_pose_ros.localization import bounding_box_middle
-from v2v_pose_ros.sides import SideEvidence
-from v2v_pose_ros.tracks import Track, TrackingState
+from v2v_pose_ros.tracking.sides import SideEvidence
+from v2v_pose_ros.tracking.tracks import Track, TrackingState
 
 _GLANCE_PERIOD = 0.06
 """Seconds between two looks for more subjects, so that those who are followed do not wait."""

@@ -18,6 +18,9 @@ from v2v_pose_ros.defaults import (
     MIN_CONFIDENCE,
     PASSES,
 )
+from v2v_pose_ros.estimator.occlusion import occluded_joints
+from v2v_pose_ros.estimator.reading import CubeReader, SkeletonEstimate
+from v2v_pose_ros.estimator.separation import hide_subjects, MARGIN
 from v2v_pose_ros.localization import (
     bounding_box_middle,
     crop_points,
@@ -26,10 +29,7 @@ from v2v_pose_ros.localization import (
     refinement_crop,
 )
 from v2v_pose_ros.models import load_model, Model
-from v2v_pose_ros.occlusion import occluded_joints
-from v2v_pose_ros.reading import CubeReader, SkeletonEstimate
 from v2v_pose_ros.runtimes import make_runtime, Runtime
-from v2v_pose_ros.separation import hide_subjects, MARGIN
 from v2v_pose_ros.skeletons import Skeleton
 
 __all__ = ['Estimate', 'PoseEstimator', 'SkeletonEstimate']

@@ -10,7 +10,7 @@ import numpy as np
 
 from v2v_pose_ros.camera import FloatArray
 from v2v_pose_ros.localization import bounding_box_middle
-from v2v_pose_ros.sides import SideEvidence
+from v2v_pose_ros.tracking.sides import SideEvidence
 
 TrackingState = Literal['searching', 'acquiring', 'tracking', 'coasting']
 """Nobody is known; somebody was seen but not for long enough; somebody is seen; somebody was seen
