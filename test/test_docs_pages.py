@@ -6,6 +6,7 @@ from pathlib import Path
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 
 import cv2
 from docs_checks import NODES, parameters
@@ -79,6 +80,16 @@ def test_yaml_is_understood(block: Block, tmp_path: Path) -> None:
 def test_there_are_blocks() -> None:
     assert len(WHOLE) >= 4
     assert len(YAML) >= 3
+
+
+def test_every_topic_and_service_that_the_policy_allows_is_described() -> None:
+    page = (REPOSITORY / 'docs' / 'reference' / 'topics.md').read_text()
+    policy = ElementTree.parse(REPOSITORY / 'config' / 'sros2_policy.xml')
+    names = [each.text or '' for kind in ('topic', 'service') for each in policy.iter(kind)]
+    assert len(names) > 20
+    usual = {'clock', 'parameter_events', 'rosout'}
+    missing = [name for name in names if name not in usual and not re.search(f'`/?{name}`', page)]
+    assert not missing, missing
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
