@@ -82,6 +82,21 @@ def test_there_are_blocks() -> None:
     assert len(YAML) >= 3
 
 
+@pytest.mark.parametrize('page', ['README.md', 'models/README.md', 'underlay/README.md'])
+def test_links_of_pages_outside_the_site_lead_somewhere(page: str) -> None:
+    file = REPOSITORY / page
+    for link in re.findall(r'\]\(([^)\s]+)\)', file.read_text()):
+        if '://' in link:
+            continue
+        path, _, anchor = link.partition('#')
+        target = file.parent / path
+        assert target.exists(), f'{page} links to {link}'
+        if anchor:
+            titles = re.findall(r'^#+ (.*)$', target.read_text(), re.M)
+            anchors = {re.sub(r'[^\w -]', '', title).lower().replace(' ', '-') for title in titles}
+            assert anchor in anchors, f'{page} links to {link}'
+
+
 def test_every_topic_and_service_that_the_policy_allows_is_described() -> None:
     page = (REPOSITORY / 'docs' / 'reference' / 'topics.md').read_text()
     policy = ElementTree.parse(REPOSITORY / 'config' / 'sros2_policy.xml')
