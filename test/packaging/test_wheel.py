@@ -110,7 +110,8 @@ def test_the_wheel_installs_into_an_empty_environment(wheel: Path, tmp_path: Pat
     venv.create(tmp_path / 'venv', with_pip=False)
     python = tmp_path / 'venv' / 'bin' / 'python'
     pip = [sys.executable, '-m', 'pip', '--python', str(python), 'install', '--quiet']
-    subprocess.run([*pip, '--no-index', '--no-deps', str(wheel)], check=True)
+    # The environment of ROS has the checkout on its path, where pip would find it installed.
+    subprocess.run([*pip, '--no-index', '--no-deps', str(wheel)], check=True, env={})
     # What it depends on is not installed: the version and the help must not need it.
     for arguments, answer in (('--version', v2v_pose_ros.__version__), ('--help', 'predict')):
         program = subprocess.run(
