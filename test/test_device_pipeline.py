@@ -6,6 +6,8 @@ import torch
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import PoseEstimator
+from v2v_pose_ros.estimator.device_reading import DeviceReader, make_reader
+from v2v_pose_ros.estimator.reading import CubeReader
 from v2v_pose_ros.models import load_model
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.runtimes.device_pipeline import DevicePipeline
@@ -69,6 +71,30 @@ def test_an_empty_cube_has_no_voxels(frames):
     found = pipeline(np.zeros((240, 320), np.float32), camera, np.array([0, 0, 0.5], np.float32))
     assert found.voxels == 0
     assert np.isfinite(found.positions).all()
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_what_reads_cubes_on_a_device_is_what_reads_them_here(frames, side):
+    model = load_model('hand_lite')
+    camera, images = frames
+    runtimes = [TorchRuntime(model.network, CPU, torch.float32)]
+    usual, reader = CubeReader([model], runtimes), DeviceReader([model], runtimes)
+    assert type(make_reader([model], runtimes)) is CubeReader  # a CPU has a faster way
+    for size in (None, 0.22):
+        usual.set_cube_size(size)
+        reader.set_cube_size(size)
+        for depth, joints in images:
+            centre = joints.mean(axis=0).astype(np.float32)
+            stages: list[str] = []
+            wanted = usual.read(depth, camera, centre, side, lambda _: None)
+            found = reader.read(depth, camera, centre, side, stages.append)
+            assert stages == ['crop', 'network']
+            np.testing.assert_allclose(found.positions, wanted.positions, atol=1e-5)
+            np.testing.assert_allclose(found.covariances, wanted.covariances, atol=1e-7, rtol=1e-2)
+            np.testing.assert_array_equal(found.points, wanted.points)
+            assert (found.handedness, found.cube_size) == (side, usual.cube_size)
+    nowhere = np.array([0, 0, 9], np.float32)
+    assert reader.read(depth, camera, nowhere, side, stages.append) is None
 
 
 @pytest.mark.parametrize('stem', ['conv7', 'fold'])

@@ -18,12 +18,12 @@ from v2v_pose_ros.defaults import (
     MIN_CONFIDENCE,
     PASSES,
 )
+from v2v_pose_ros.estimator.device_reading import make_reader
 from v2v_pose_ros.estimator.occlusion import occluded_joints
-from v2v_pose_ros.estimator.reading import CubeReader, SkeletonEstimate
+from v2v_pose_ros.estimator.reading import SkeletonEstimate
 from v2v_pose_ros.estimator.separation import hide_subjects, MARGIN
 from v2v_pose_ros.localization import (
     bounding_box_middle,
-    crop_points,
     find_candidates,
     LocalizerOptions,
     refinement_crop,
@@ -34,7 +34,6 @@ from v2v_pose_ros.skeletons import Skeleton
 
 __all__ = ['Estimate', 'PoseEstimator', 'SkeletonEstimate']
 
-_FEW_POINTS = 50  # fewer than this in the cube are no subject
 _CANDIDATES = 8  # reference points tried at most where a subject is searched for
 _SURE = 0.75  # confidence at which the search ends
 _HOPE = 0.2  # confidence from which on a cube follows what it shows
@@ -100,7 +99,7 @@ class PoseEstimator:
         if handedness not in HANDEDNESSES:
             known = ', '.join(HANDEDNESSES)
             raise ValueError(f'handedness is {handedness!r}; one of {known} is meant')
-        self._reader = CubeReader(models, runtimes, cube_size)
+        self._reader = make_reader(models, runtimes, cube_size)
         self.localizer = localizer or LocalizerOptions.of(self.skeleton.name)
         self.min_confidence = min_confidence
         self._refinement = refinement
@@ -356,17 +355,14 @@ class PoseEstimator:
         watch: _Stopwatch,
     ) -> SkeletonEstimate | None:
         """Voxelise the cube about a centre and read the joints; None where it is empty."""
-        points = crop_points(depth, camera, centre, self.cube_size)
-        watch.lap('crop')
-        if len(points) < _FEW_POINTS:
-            return None
+        read, lap = self._reader.read, watch.lap
         if side != 'auto':
-            return self._reader(points, centre, side, watch.lap)
-        right = self._reader(points, centre, 'right', watch.lap)
-        if right.confidence < _HOPE:  # no hand at all: mirrored, it would be none either
+            return read(depth, camera, centre, side, lap)
+        right = read(depth, camera, centre, 'right', lap)
+        if right is None or right.confidence < _HOPE:  # mirrored, it would be no hand either
             return right
-        left = self._reader(points, centre, 'left', watch.lap)
-        return left if left.confidence > right.confidence else right
+        left = read(depth, camera, centre, 'left', lap, right.points)
+        return left if left is not None and left.confidence > right.confidence else right
 
 
 def _with_occlusion(skeleton: SkeletonEstimate) -> SkeletonEstimate:

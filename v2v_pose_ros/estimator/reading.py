@@ -1,4 +1,4 @@
-"""One cube of space: its points in, the joints in it out."""
+"""One cube of a depth image: its points in, the joints in it out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
-from v2v_pose_ros.camera import FloatArray
+from v2v_pose_ros.camera import Camera, FloatArray
+from v2v_pose_ros.localization import crop_points
 from v2v_pose_ros.models import Model, ModelError
 from v2v_pose_ros.runtimes import Runtime
 from v2v_pose_ros.skeletons import Skeleton
+
+FEW_POINTS = 50
+"""Fewer than this in the cube are no subject."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +102,30 @@ class CubeReader:
             size = codec.input_size
             runtime(torch.zeros(1, 1, size, size, size))
 
-    def __call__(
-        self, points: FloatArray, centre: FloatArray, side: str, lap: Callable[[str], None]
-    ) -> SkeletonEstimate:
-        """Return the joints.
+    def read(
+        self,
+        depth: FloatArray,
+        camera: Camera,
+        centre: FloatArray,
+        side: str,
+        lap: Callable[[str], None],
+        points: FloatArray | None = None,
+    ) -> SkeletonEstimate | None:
+        """Return the joints in a cube, None where it is as good as empty.
 
         Args:
-            points: [N, 3] metres, those in the cube.
-            centre: [3] of the cube.
+            depth: [H, W] metres, 0 = no measurement.
+            camera: the camera.
+            centre: [3] of the cube, metres.
             side: 'left' mirrors the points on their way in and the joints on their way out.
             lap: told the name of every stage that is over.
+            points: [N, 3] those in the cube, where they are known.
         """
+        if points is None:
+            points = crop_points(depth, camera, centre, self.cube_size)
+            lap('crop')
+        if len(points) < FEW_POINTS:
+            return None
         mirror = np.array([-1 if side == 'left' else 1, 1, 1], np.float32)
         local = (points - centre) * mirror
         origin = np.zeros(3, np.float32)

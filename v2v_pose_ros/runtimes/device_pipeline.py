@@ -72,6 +72,7 @@ class DevicePipeline:
                 codec = replace(codec, cube_size=float(cube_size))
             network = prepare_network(fold_normalisation(model.network), device, precision)
             self._networks.append((codec, network))
+        self._calibrations = [model.info.make_calibration() for model in models]
         self._sign = -1.0 if mirror else 1.0
         self._mirroring = torch.tensor([self._sign, 1.0, 1.0], device=device)
         self._camera: Camera | None = None
@@ -105,10 +106,15 @@ class DevicePipeline:
         if self.device.type == 'cuda':
             torch.cuda.current_stream(self.device).synchronize()
         values = result.numpy().astype(np.float64)
-        covariances = [
-            clean_covariances(part[:, 4:13].reshape(-1, 3, 3), codec.sigma) * codec.cell**2
-            for part, (codec, _) in zip(values, self._networks, strict=True)
-        ]
+        covariances = []
+        for part, (codec, _), calibration in zip(
+            values, self._networks, self._calibrations, strict=True
+        ):
+            spread = clean_covariances(part[:, 4:13].reshape(-1, 3, 3), codec.sigma)
+            covariance = spread * codec.cell**2
+            if calibration is not None:
+                covariance = calibration.apply(covariance, part[:, 3])
+            covariances.append(covariance)
         sign = np.array([self._sign, 1, 1])
         positions = values[:, :, :3].mean(axis=0) * sign + centre
         return CubeReading(
