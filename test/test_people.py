@@ -270,7 +270,7 @@ def test_reference_points_of_people_do_not_lean_on_the_floor() -> None:
 
 def test_people_are_among_the_candidates_in_furnished_rooms() -> None:
     options = PeopleOptions(
-        top=0.0, cut=0.0, floor=1.0, wall=0.7, furniture=0.5, distance=(2.0, 4.0)
+        top=0.0, cut=0.0, floor=1.0, wall=0.7, furniture=0.2, distance=(2.0, 4.0)
     )
     scenes = PeopleScenes(seed=5, options=options)
     near = []

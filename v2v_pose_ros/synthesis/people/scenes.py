@@ -24,7 +24,8 @@ _UP = torch.tensor([0.0, 1.0, 0.0])
 _WINDOW = 2.6  # metres across at the person
 _FOCAL = (250.0, 600.0)  # pixels
 _NEAREST = 0.5  # metres
-_OBJECTS = 7
+_BOXES = 4
+_OBJECTS = 5 + _BOXES
 _ATTEMPTS = 24  # cameras drawn for one image until it shows what it is to show
 _APART = 0.3  # metres between two people's joints, seen from above
 
@@ -33,15 +34,15 @@ _APART = 0.3  # metres between two people's joints, seen from above
 class PeopleOptions(CommonOptions):
     """What there is beside the person, as shares of the scenes, and how it is seen.
 
-    `distance` is along the floor, seen from the front.  A third as often as behind the person
-    there is a wall at the side.
+    `distance` is along the floor, seen from the front.  Half as often as behind the person there
+    is a wall at each side.
 
     Attributes:
         top: seen from above, as ITOP's second camera does.
         facing: people who face the camera, more or less; the others stand any way round.
         turn: the way round in degrees, 0 facing the camera, give or take; any by default.
         floor: a floor.
-        furniture: boxes on the floor, each of two.
+        furniture: boxes on the floor, each of four.
         table: a table or desk in front of the person.
         before: something between camera and legs.
         others: another person.
@@ -57,9 +58,9 @@ class PeopleOptions(CommonOptions):
     facing: float = 0.5
     turn: float | None = None
     floor: float = 0.7
-    furniture: float = 0.3
+    furniture: float = 0.35
     table: float = 0.12
-    before: float = 0.08
+    before: float = 0.1
     others: float = 0.15
     arms: tuple[str, ...] = ()
     legs: tuple[str, ...] = ()
@@ -214,8 +215,10 @@ class PeopleScenes(SubjectScenes):
             self._where(1.0, *surroundings.seat(draws, joints, yaw)),
             self._where(0.5, *surroundings.back_rest(draws, joints, yaw)),
             self._where(options.table, *surroundings.table(draws, joints, yaw)),
-            self._where(options.furniture, *surroundings.furniture(draws, joints)),
-            self._where(options.furniture, *surroundings.furniture(draws, joints)),
+            *(
+                self._where(options.furniture, *surroundings.furniture(draws, joints))
+                for _ in range(_BOXES)
+            ),
             self._where(options.before, *surroundings.before(draws, joints)),
             self._where(options.held, *surroundings.held(draws, joints)),
         ]

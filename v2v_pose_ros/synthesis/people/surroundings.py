@@ -64,30 +64,29 @@ class Planes:
 
 
 def room(draws: Draws, place: Tensor, floor: float, wall: float) -> Planes:
-    """Return floor, a wall behind people at place [B, 3] and one beside them, for shares."""
+    """Return floor, a wall behind people at place [B, 3] and walls at both sides, for shares.
+
+    Each side has a wall half as often as there is one behind; passages are as narrow as 80 cm.
+    """
     batch = len(place)
     up = place.new_tensor([0.0, 1.0, 0.0]).expand(batch, 3)
     turn = draws.normal(batch) * math.radians(25)
     behind = torch.stack([turn.sin(), torch.zeros_like(turn), turn.cos()], 1)
-    left = draws.chance(0.5, batch)
-    side = turn + torch.where(left, -math.pi / 2, math.pi / 2)
-    beside = torch.stack([side.sin(), torch.zeros_like(side), side.cos()], 1)
-    # Both walls look at the person: normal . place is greater than the offset.
-    room_behind = draws.uniform(batch, low=0.25, high=2.5)
-    room_beside = draws.uniform(batch, low=0.5, high=2.5)
+    right = torch.stack([turn.cos(), torch.zeros_like(turn), -turn.sin()], 1)
+    # All look at the person: normal . place is greater than the offset.
     offsets = torch.stack(
         [
             torch.zeros(batch, device=place.device),
-            (behind * place).sum(1) - room_behind,
-            (beside * place).sum(1) - room_beside,
+            (behind * place).sum(1) - draws.uniform(batch, low=0.25, high=2.5),
+            (right * place).sum(1) - 0.4 - 2.0 * draws.uniform(batch) ** 1.5,
+            -(right * place).sum(1) - 0.4 - 2.0 * draws.uniform(batch) ** 1.5,
         ],
         1,
     )
-    present = torch.stack(
-        [draws.chance(floor, batch), draws.chance(wall, batch), draws.chance(wall / 3, batch)], 1
-    )
+    shares = (floor, wall, wall / 2, wall / 2)
+    present = torch.stack([draws.chance(share, batch) for share in shares], 1)
     offsets = torch.where(present, offsets, torch.nan)
-    return Planes(torch.stack([up, behind, beside], 1), offsets)
+    return Planes(torch.stack([up, behind, right, -right], 1), offsets)
 
 
 def _box(draws: Draws, low: Tensor, high: Tensor, yaw: Tensor) -> Tensor:
@@ -162,9 +161,9 @@ def furniture(draws: Draws, joints: Tensor) -> tuple[Tensor, Tensor]:
     batch = len(joints)
     middle = joints.mean(1)
     bearing = draws.uniform(batch, high=math.tau)
-    away = draws.uniform(batch, low=0.4, high=1.5)
-    half = draws.uniform(batch, 2, low=0.08, high=0.5)
-    top = 0.15 + 1.6 * draws.uniform(batch) ** 1.5
+    away = draws.uniform(batch, low=0.35, high=1.4)
+    half = draws.uniform(batch, 2, low=0.06, high=0.6)
+    top = 0.15 + 1.7 * draws.uniform(batch) ** 1.3
     x = middle[:, 0] + away * bearing.sin()
     z = middle[:, 2] + away * bearing.cos()
     low = torch.stack([x - half[:, 0], torch.zeros_like(x), z - half[:, 1]], 1)
