@@ -287,7 +287,7 @@ def test_an_empty_image_holds_nobody() -> None:
 
 
 def test_a_person_on_a_floor_is_the_first_candidate() -> None:
-    options = replace(BARE, floor=1.0, wall=1.0, distance=(2.0, 3.5), legs=('standing',))
+    options = replace(BARE, floor=1.0, distance=(2.0, 3.5), legs=('standing',))
     scenes = PeopleScenes(seed=8, options=options)
     off = []
     for _ in range(12):

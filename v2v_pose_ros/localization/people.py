@@ -118,9 +118,11 @@ def _largest_plane(
     rays = cloud[chosen] / cloud[chosen, 2:]
     if (weight[chosen] / np.maximum(np.abs(rays @ normals[best]), 0.1)).sum() < _PLANE_AREA:
         return None
-    # Once more through all that belong to it, and only if they are spread like a floor.
-    middle = cloud[chosen].mean(axis=0)
-    _, _, axes = np.linalg.svd(cloud[chosen] - middle, full_matrices=False)
+    # Once more through those that belong to it, the nearer and surer ones first of all.
+    trust = 1 / room[chosen, None]
+    middle = (trust**2 * cloud[chosen]).sum(0) / (trust**2).sum()
+    _, _, axes = np.linalg.svd(trust * (cloud[chosen] - middle), full_matrices=False)
+    # Only what is spread like a floor is one.
     spread = (cloud[chosen] - middle) @ axes[:2].T
     low, high = np.percentile(spread, [3, 97], axis=0)
     if (high - low).min() < _PLANE_SPAN:
