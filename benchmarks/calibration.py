@@ -35,8 +35,8 @@ from v2v_pose_ros.models import load_model, Model, replace_info
 from v2v_pose_ros.runtimes import make_runtime
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.hands import benchmark as hands
-from v2v_pose_ros.synthesis.parts import Scenes
 from v2v_pose_ros.synthesis.people import benchmark as people
+from v2v_pose_ros.synthesis.scenes import SubjectScenes
 from v2v_pose_ros.synthesis.sensors import FAMILIES
 
 SEED = 55_000_055  # neither training's nor the benchmark's
@@ -125,7 +125,7 @@ def collect(estimator: PoseEstimator, frames: int) -> Sample:
 
 def drawn(skeleton: str, frames: int) -> Iterator[tuple[str, Camera, Any, Any]]:
     """Yield sensor, camera, depth and joints; parts have the shares that the benchmark gives."""
-    scenes: dict[tuple[str, str], Scenes] = {}
+    scenes: dict[tuple[str, str], SubjectScenes] = {}
     rounds = [part for part in PARTS[skeleton] for _ in range(part.frames // 100)]
     for index in range(frames):
         part = rounds[index % len(rounds)]
