@@ -15,8 +15,8 @@ the normal is parallel to a finger bent by 90 degrees, and the frame would flip 
 rotation is undefined only where a bone folds back by 180 degrees, which no finger does.
 
 Arms and legs hang down from a trunk whose x axis points up, which would be just that. They begin
-with the trunk's frame turned about its z axis instead: so that x points sideways out of a shoulder,
-and down from a hip. No arm can point inwards through the trunk, and no thigh up along it.
+with the trunk's frame turned about its z axis instead: so that x points sideways out of a
+shoulder, and down from a hip. No arm can point inwards through the trunk, no thigh up along it.
 """
 
 from __future__ import annotations

@@ -36,7 +36,6 @@ from v2v_pose_ros.synthesis.kinds import KINDS
 FRAME = 'camera_depth_optical_frame'
 
 
-
 @dataclass(frozen=True)
 class CameraParameters(Parameters):
     """All parameters of the node; none changes while it runs."""
