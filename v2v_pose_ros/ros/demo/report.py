@@ -22,6 +22,7 @@ from rich.text import Text
 from v2v_pose_ros.skeletons import Skeleton
 
 _KEPT = 1800  # frames, poses and truths that wait for each other: a minute of the camera
+_LONGEST_BAR = 30
 _RECENT = 2.0  # seconds: the live rate is counted over this time
 
 Joints = NDArray[np.float64]
@@ -211,9 +212,12 @@ def table(report: Mapping[str, Any], skeleton: Skeleton, title: str) -> Renderab
     figures.add_row('model', f'{report["model"] or "-"} ({report["runtime"] or "-"})')
     fingers = Table(show_header=False, box=None, padding=(0, 1))
     colors = {joint.group: joint.color for joint in skeleton.joints}
-    for group, error in report['per_finger_error_mm'].items():
+    errors = report['per_finger_error_mm']
+    worst = max((error for error in errors.values() if error is not None), default=0.0)
+    step = max(1.0, worst / _LONGEST_BAR)  # a millimetre a block, more for people
+    for group, error in errors.items():
         red, green, blue = (round(255 * part) for part in colors[group])
-        bar = '' if error is None else '█' * min(max(round(error), 1), 30)
+        bar = '' if error is None else '█' * max(round(error / step), 1)
         fingers.add_row(group, _figure(error, 'mm'), Text(bar, f'rgb({red},{green},{blue})'))
     return Group(figures, fingers)
 
