@@ -1,7 +1,10 @@
-"""Nodes with a lifecycle as rclpy should have them, and serving one until the end."""
+"""Nodes with a lifecycle as rclpy should have them, and running one until the end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import signal
+import sys
 import traceback
 
 from lifecycle_msgs.srv import ChangeState
@@ -11,12 +14,19 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.task import Future
 
+from v2v_pose_ros.ros.declarations import ParameterError
+
 
 class ManagedNode(LifecycleNode):
-    """A lifecycle node that survives wrong requests, and whose destruction is complete."""
+    """A lifecycle node that survives wrong requests, and whose destruction is complete.
+
+    ``failed`` is a future that is done, with the reason as its result, when the node was to start
+    itself and cannot.
+    """
 
     def __init__(self, name: str, **options: object) -> None:
         super().__init__(name, **options)
+        self.failed = Future()
         (service,) = (each for each in self.services if each.srv_type is ChangeState)
         self._change_state = service.callback
         service.callback = self._answer
@@ -37,6 +47,9 @@ class ManagedNode(LifecycleNode):
             self.get_logger().warning(f'transition refused: {error}')
             response.success = False
             return response
+
+    def stop(self) -> None:
+        """End what the node does beside answering to the executor."""
 
     def destroy_node(self) -> None:
         """Destroy the node at once.
@@ -60,3 +73,40 @@ def serve(node: Node, executor: SingleThreadedExecutor, until: Future) -> None:
                 return
             text = ''.join(traceback.format_exception(error))
             node.get_logger().error(f'{error}\n{text}', throttle_duration_sec=1.0)
+
+
+def run(name: str, make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
+    """Run a node until it is interrupted.
+
+    Returns the exit status of the process: 0 after an interruption, 1 when the node was to start
+    itself and cannot, 2 for a parameter that cannot be.
+    """
+    # rclpy shuts its context down on SIGINT, which ends the spinning below. Python's own exception
+    # would only strike the clean-up, as ros2 launch and the terminal both pass Ctrl-C on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        rclpy.init(args=args)
+    except Exception as error:  # of rclpy's C part, and not of one class on all distributions
+        print(f'{name}: {error}', file=sys.stderr)
+        return 2
+    logger = rclpy.logging.get_logger(name)
+    executor = SingleThreadedExecutor()
+    node = None
+    try:
+        node = make()
+        executor.add_node(node)
+        serve(node, executor, until=node.failed)
+        return 1 if node.failed.done() else 0
+    except ParameterError as error:
+        logger.fatal(f'parameter {error}')
+        return 2
+    except Exception:
+        # A shutdown in the middle of rclpy's work surfaces as errors of various kinds.
+        if rclpy.ok():
+            raise
+        return 0
+    finally:
+        if node is not None:
+            node.stop()
+        executor.shutdown()
+        rclpy.try_shutdown()

@@ -9,27 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-import signal
 import sys
 import time
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
-from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
 
 from v2v_pose_ros.ros.declarations import declare, ParameterError, updated
 from v2v_pose_ros.ros.diagnostics import diagnostics_message, Health, STALE_AFTER
 from v2v_pose_ros.ros.empty_room import EmptyRoom
 from v2v_pose_ros.ros.images import CameraSource, depth_of, Frame, InputProblem, stamp_of
-from v2v_pose_ros.ros.lifecycle import ManagedNode, serve
+from v2v_pose_ros.ros.lifecycle import ManagedNode, run
 from v2v_pose_ros.ros.outputs import Outputs, Picture, View
 from v2v_pose_ros.ros.parameters import NodeParameters
 from v2v_pose_ros.ros.pipeline import Estimator, is_found, Pipeline
@@ -53,8 +49,7 @@ class PoseNode(ManagedNode):
         load: Makes the estimator from the parameters, in the inference thread.
         options: Passed on to rclpy's Node.
 
-    ``failed`` is a future that is done, with the reason as its result, when the node was to start
-    itself and cannot. Raises ParameterError for parameters that cannot be.
+    Raises ParameterError for parameters that cannot be.
     """
 
     def __init__(
@@ -68,7 +63,6 @@ class PoseNode(ManagedNode):
             raise
         self.add_on_set_parameters_callback(self._on_parameters)
         self._load = load
-        self.failed = Future()
         self._forget()
         self._outputs = Outputs(self, self._warn)
         self._room = EmptyRoom(self)
@@ -357,40 +351,8 @@ def main(
     args: list[str] | None = None,
     load: Callable[[NodeParameters], Estimator] = Pipeline,
 ) -> int:
-    """Run the node until it is interrupted.
-
-    Returns the exit status of the process: 0 after an interruption, 1 when the node was to start
-    itself and the model cannot be used, 2 for a parameter that cannot be.
-    """
-    # rclpy shuts its context down on SIGINT, which ends the spinning below. Python's own exception
-    # would only strike the clean-up, as ros2 launch and the terminal both pass Ctrl-C on.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        rclpy.init(args=args)
-    except Exception as error:  # of rclpy's C part, and not of one class on all distributions
-        print(f'{NODE_NAME}: {error}', file=sys.stderr)
-        return 2
-    logger = rclpy.logging.get_logger(NODE_NAME)
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = PoseNode(load)
-        executor.add_node(node)
-        serve(node, executor, until=node.failed)
-        return 1 if node.failed.done() else 0
-    except ParameterError as error:
-        logger.fatal(f'parameter {error}')
-        return 2
-    except Exception:
-        # A shutdown in the middle of rclpy's work surfaces as errors of various kinds.
-        if rclpy.ok():
-            raise
-        return 0
-    finally:
-        if node is not None:
-            node.stop()
-        executor.shutdown()
-        rclpy.try_shutdown()
+    """Run the node until it is interrupted; return the exit status of the process."""
+    return run(NODE_NAME, lambda: PoseNode(load), args)
 
 
 if __name__ == '__main__':

@@ -6,26 +6,22 @@ one thread, by a steady clock.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 import traceback
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool
 
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros.declarations import declare, ParameterError
-from v2v_pose_ros.ros.lifecycle import ManagedNode, serve
+from v2v_pose_ros.ros.lifecycle import ManagedNode, run
 from v2v_pose_ros.ros.teleop.input import joints_of, SkeletonReader
 from v2v_pose_ros.ros.teleop.messages import diagnostics_message, TeleopHealth
 from v2v_pose_ros.ros.teleop.outputs import CommandOutputs, HandOutputs, StateOutput
@@ -46,8 +42,7 @@ class TeleopNode(ManagedNode):
     Args:
         options: Passed on to rclpy's Node.
 
-    ``failed`` is a future that is done, with the reason as its result, when the node was to start
-    itself and cannot. Raises ParameterError for parameters that cannot be.
+    Raises ParameterError for parameters that cannot be.
     """
 
     def __init__(self, **options: object) -> None:
@@ -57,7 +52,6 @@ class TeleopNode(ManagedNode):
         except ParameterError:
             self.destroy_node()
             raise
-        self.failed = Future()
         self._lifecycle, self._refusal = 'unconfigured', ''
         self._retargeter: Retargeter | None = None
         self._teleoperator: Teleoperator | None = None
@@ -272,35 +266,8 @@ class TeleopNode(ManagedNode):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until it is interrupted.
-
-    Returns the exit status of the process: 0 after an interruption, 1 when the node was to start
-    itself and the robot hand cannot be used, 2 for a parameter that cannot be.
-    """
-    # rclpy shuts its context down on SIGINT, which ends the spinning below.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        rclpy.init(args=args)
-    except Exception as error:  # of rclpy's C part, and not of one class on all distributions
-        print(f'{NODE_NAME}: {error}', file=sys.stderr)
-        return 2
-    executor = SingleThreadedExecutor()
-    try:
-        node = TeleopNode()
-        executor.add_node(node)
-        serve(node, executor, until=node.failed)
-        return 1 if node.failed.done() else 0
-    except ParameterError as error:
-        rclpy.logging.get_logger(NODE_NAME).fatal(f'parameter {error}')
-        return 2
-    except Exception:
-        # A shutdown in the middle of rclpy's work surfaces as errors of various kinds.
-        if rclpy.ok():
-            raise
-        return 0
-    finally:
-        executor.shutdown()
-        rclpy.try_shutdown()
+    """Run the node until it is interrupted; return the exit status of the process."""
+    return run(NODE_NAME, TeleopNode, args)
 
 
 if __name__ == '__main__':
