@@ -31,7 +31,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros.demo.session import free_domain
+from v2v_pose_ros.ros.demo.stage import free_domain
 from v2v_pose_ros.ros.processes import Children
 
 GROWTH = 5.0  # MB

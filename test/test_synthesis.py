@@ -13,8 +13,9 @@ from v2v_pose_ros.skeletons import FINGERS, HAND
 from v2v_pose_ros.synthesis.cameras import sr305
 from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.synthesis.export import SIZES, write_frames
+from v2v_pose_ros.synthesis.hands.angles import ANGLES
 from v2v_pose_ros.synthesis.hands.benchmark import PARTS
-from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
+from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
 from v2v_pose_ros.synthesis.hands.poses import HandPoseSampler, LIMITS
 from v2v_pose_ros.synthesis.hands.scenes import HandScenes, SceneOptions
 from v2v_pose_ros.synthesis.primitives import superquadric_faces, superquadrics

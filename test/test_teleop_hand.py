@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 import torch
 
 from v2v_pose_ros.skeletons import HAND
-from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
+from v2v_pose_ros.synthesis.hands.angles import ANGLES
+from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
 from v2v_pose_ros.synthesis.hands.poses import HandPoseSampler, LIMITS
 from v2v_pose_ros.synthesis.poses import Motion
 from v2v_pose_ros.teleoperation import anatomy

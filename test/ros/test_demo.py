@@ -17,7 +17,7 @@ import cv2
 import pytest
 
 from v2v_pose_ros.ros.demo import command
-from v2v_pose_ros.ros.demo.session import DemoFailed, free_domain
+from v2v_pose_ros.ros.demo.stage import DemoFailed, free_domain
 from v2v_pose_ros.ros.processes import ChildDied, Children
 
 PATIENCE = 180.0  # seconds: the network is compiled at its first start
@@ -181,11 +181,14 @@ def test_wrong_use_is_told_in_a_sentence(run, variables, words):
     assert 'Traceback' not in output
 
 
-def test_a_second_demo_in_one_folder_is_refused(run, tmp_path):
+@pytest.mark.parametrize('subject', command.SUBJECTS)
+def test_a_second_demo_in_one_folder_is_refused(run, tmp_path, subject):
     (tmp_path / 'demo').mkdir()
     with (tmp_path / 'demo' / '.lock').open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        output, _ = run(DEMO_SECONDS='3').communicate(timeout=PATIENCE)
+        process = run(DEMO_SECONDS='3', DEMO_SUBJECT=subject)
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
     assert 'another demo writes to' in output
 
 

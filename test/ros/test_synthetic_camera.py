@@ -20,7 +20,8 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import synthetic_camera
 from v2v_pose_ros.ros.declarations import declare
-from v2v_pose_ros.ros.demo.session import joints_of, nanoseconds
+from v2v_pose_ros.ros.demo.session import joints_of
+from v2v_pose_ros.ros.demo.stage import nanoseconds
 from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.cameras import sr305

@@ -87,7 +87,7 @@ class SubjectScenes(ABC):
         self.device, self.window = device, window
         self.generator = torch.Generator(device).manual_seed(seed)
         self.draws = Draws(self.generator)
-        self._common = options
+        self.options = options
 
     @abstractmethod
     def sample(self, batch: int) -> Scene:
@@ -105,7 +105,7 @@ class SubjectScenes(ABC):
 
     def _measured(self, depth: Tensor, intrinsics: Tensor) -> Tensor:
         """Return depth [B, rows, columns] as a sensor measures it, if that is wanted."""
-        options = self._common
+        options = self.options
         if not options.noise:
             return depth
         family = None

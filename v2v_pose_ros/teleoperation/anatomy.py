@@ -6,7 +6,7 @@ one before it, and positive towards the palm; abduction is positive towards the 
 first joint is a saddle, measured from the mean hand at rest: flexion sweeps it across the palm,
 abduction lifts it out of the palm's plane, and the metacarpal turns inwards on the way.
 
-The numbers are those of ``synthesis.hands.model`` for the mean adult, which a test compares; they
+The bones are those of ``synthesis.hands.model`` for the mean adult, which a test compares; they
 stand here so that a robot needs neither PyTorch nor the mesh to read its operator's fingers.
 """
 
@@ -15,28 +15,16 @@ from __future__ import annotations
 import numpy as np
 
 from v2v_pose_ros.skeletons import FINGERS, HAND
+from v2v_pose_ros.synthesis.hands.angles import ANGLES, DEGREES
 
-FINGER_ANGLES: tuple[str, ...] = (
-    'thumb_cmc_flexion',
-    'thumb_cmc_abduction',
-    'thumb_mcp_flexion',
-    'thumb_ip_flexion',
-    *(
-        f'{finger}_{angle}'
-        for finger in FINGERS[1:]
-        for angle in ('mcp_flexion', 'mcp_abduction', 'pip_flexion', 'dip_flexion')
-    ),
-)
+FINGER_ANGLES = ANGLES[2:]
 """The 20 angles of the fingers, four for each, thumb first.
 
 They carry the anatomical names of the joints. The thumb's are one further in than those of the
 skeleton, whose ``thumb_mcp`` is the first joint of the thumb's chain.
 """
 
-_THUMB_LIMITS = ((-25, 35), (-25, 40), (-15, 60), (-25, 75))
-_FINGER_LIMITS = ((-25, 88), (-20, 20), (-8, 108), (-12, 75))
-
-LIMITS = np.deg2rad([*_THUMB_LIMITS, *(4 * _FINGER_LIMITS)])
+LIMITS = np.deg2rad(DEGREES[2:])
 """[20, 2] the lowest and the highest angle (rad) of each joint."""
 
 PALM_JOINTS = HAND.indices(('wrist', *(f'{finger}_mcp' for finger in FINGERS)))

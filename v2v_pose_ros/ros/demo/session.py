@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-import fcntl
+from collections.abc import Mapping
 import json
 import math
-import os
-from pathlib import Path
-import random
-import socket
-import sys
 from threading import Event
 import time
 from typing import Any
@@ -18,10 +12,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
 from numpy.typing import NDArray
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -31,11 +22,11 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros.demo import viewer as demo_viewer
 from v2v_pose_ros.ros.demo.picture import draw
 from v2v_pose_ros.ros.demo.report import NodeState, plain_line, RunStatistics, summary, table
+from v2v_pose_ros.ros.demo.stage import DemoFailed, Listener, LOADING, nanoseconds, RESULTS, Stage
 from v2v_pose_ros.ros.images import depth_of
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.skeletons import Skeleton, SKELETONS
 
-RESULTS = Path('demo')
 MODULES = {
     'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
     'pose_node': 'v2v_pose_ros.ros.node',
@@ -47,59 +38,31 @@ PARAMETERS: dict[str, dict[str, dict[str, str]]] = {
     'hand': {'synthetic_camera': {}, 'pose_node': {}},
     'body': {'synthetic_camera': BODY_CAMERA, 'pose_node': BODY_NODE},
 }
-LOADING = 120.0  # seconds until the first pose has to be there, and counting to start
 _REFRESH, _LINE = 0.5, 2.0  # seconds between updates of the display, in a terminal and elsewhere
 _PICTURE = 3.0  # seconds to wait for an image with its pose
 
 
-class DemoFailed(RuntimeError):
-    """The demo cannot go on; the text says why."""
-
-
 def run(subject: str, seconds: float, interrupted: Event, viewer: str = '') -> int:
     """Count a subject's poses for seconds, or until interrupted (infinity); return the status."""
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / '.lock').open('w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(
-                f'demo: another demo writes to {RESULTS.resolve()}; wait until it has ended, or '
-                'run this one in another checkout',
-                file=sys.stderr,
-            )
-            return 1
-        return _run(subject, seconds, interrupted, viewer)
-
-
-def _run(subject: str, seconds: float, interrupted: Event, viewer: str) -> int:
-    for stale in ('report.json', 'skeleton.png'):
-        (RESULTS / stale).unlink(missing_ok=True)
-    console, children = Console(), Children(RESULTS)
+    stage = Stage()
+    console = stage.console
     try:
-        domain = free_domain()
-        # The demo joins first, so that no other run takes the domain for free meanwhile.
-        rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        watch = Watch(SKELETONS[subject])
-        console.print(
-            f'Starting the camera and the node (ROS_DOMAIN_ID={domain}, output in {RESULTS}/).'
-        )
-        environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
-        for name, module in MODULES.items():
-            arguments = ros_arguments(PARAMETERS[subject][name])
-            command = (sys.executable, '-m', module, *arguments)
-            children.start(name, command, environment)
-        if viewer not in ('', '0'):
-            console.print(demo_viewer.start(children, viewer, environment), soft_wrap=True)
-        observe(watch, children, console, seconds, interrupted)
-        if watch.statistics.last is not None:
-            watch.see_picture(_PICTURE)
+        with stage:
+            watch = Watch(SKELETONS[subject])
+            console.print(
+                f'Starting the camera and the node (ROS_DOMAIN_ID={stage.domain}, output in '
+                f'{RESULTS}/).'
+            )
+            stage.start(MODULES, PARAMETERS[subject])
+            if viewer not in ('', '0'):
+                address = demo_viewer.start(stage.children, viewer, stage.environment)
+                console.print(address, soft_wrap=True)
+            observe(watch, stage.children, console, seconds, interrupted)
+            if watch.statistics.last is not None:
+                watch.see_picture(_PICTURE)
     except (ChildDied, DemoFailed) as error:
         console.print(Text(str(error)), style='red', soft_wrap=True)
         return 1
-    finally:
-        children.stop()
-        rclpy.try_shutdown()
     if interrupted.is_set() and watch.statistics.last is None:
         console.print('interrupted before anything was counted')
         return 130
@@ -108,14 +71,6 @@ def _run(subject: str, seconds: float, interrupted: Event, viewer: str) -> int:
     if interrupted.is_set() and seconds < math.inf:
         return 130
     return 0 if report['poses_published'] else 1
-
-
-def ros_arguments(parameters: Mapping[str, str]) -> list[str]:
-    """Return the arguments that set a node's parameters."""
-    if not parameters:
-        return []
-    pairs = [f'{name}:={value}' for name, value in parameters.items()]
-    return ['--ros-args', *(word for pair in pairs for word in ('-p', pair))]
 
 
 def observe(
@@ -205,31 +160,23 @@ class Display:
             self._console.print(plain_line(report), soft_wrap=True, highlight=False)
 
 
-class Watch:
+class Watch(Listener):
     """The demo's own node: takes in stamps, joints true and estimated, and an image at the end."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         """Subscribe; rclpy has to be initialised."""
+        super().__init__()
         self.statistics = RunStatistics(skeleton)
         self.intrinsics = (0.0, 0.0, 0.0, 0.0)
         self.picture: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
         self._images: dict[int, Image] | None = None
-        self._node = node = rclpy.create_node('demo')
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(node)
         # Deep queues: what is late is counted all the same.
         qos = QoSProfile(depth=200)
-        subscribe = node.create_subscription
+        subscribe = self.node.create_subscription
         subscribe(CameraInfo, 'depth/camera_info', self._on_camera, qos)
         subscribe(SkeletonArray, 'synthetic_camera/ground_truth', self._on_truth, qos)
         subscribe(SkeletonArray, 'v2v_pose/skeletons', self._on_skeletons, qos)
         subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos)
-
-    def spin(self, seconds: float) -> None:
-        """Handle messages for some seconds."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left)
 
     def see_picture(self, seconds: float) -> None:
         """Receive images until one comes with its pose; give up after some seconds.
@@ -237,7 +184,7 @@ class Watch:
         Images cost time, so nobody subscribes to them while poses are counted.
         """
         self._images = {}
-        self._node.create_subscription(
+        self.node.create_subscription(
             Image, 'depth/image_rect', self._on_image, QoSProfile(depth=30)
         )
         deadline = time.monotonic() + seconds
@@ -279,12 +226,6 @@ class Watch:
                 self.statistics.node(state)
 
 
-def nanoseconds(message: Any) -> int:
-    """Return the stamp of a message."""
-    stamp = message.header.stamp
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
-
-
 def joints_of(message: SkeletonArray, wanted: Skeleton) -> NDArray[np.float64] | None:
     """Return the joints [J, 3] in metres of the first skeleton of a kind, None without any."""
     for skeleton in message.skeletons:
@@ -292,26 +233,3 @@ def joints_of(message: SkeletonArray, wanted: Skeleton) -> NDArray[np.float64] |
             positions = (pose.position for pose in skeleton.poses)
             return np.array([(point.x, point.y, point.z) for point in positions])
     return None
-
-
-def free_domain(candidates: Sequence[int] = range(1, 102)) -> int:
-    """Return a ROS_DOMAIN_ID that nobody on this machine uses.
-
-    Raises DemoFailed when all are taken.
-    """
-    for domain in random.sample(candidates, len(candidates)):
-        # Where participants of a domain listen (DDSI-RTPS 9.6.1.1): discovery by multicast, which
-        # all share, and that of the first participant.
-        ports = (7400 + 250 * domain, 7410 + 250 * domain)
-        if all(map(_is_free, ports)):
-            return domain
-    raise DemoFailed('All ROS domains are in use on this machine: end some ROS programs.')
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(('', port))
-        except OSError:
-            return False
-    return True

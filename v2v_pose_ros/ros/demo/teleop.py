@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import json
 import math
-import os
-from pathlib import Path
-import sys
 from threading import Event
 import time
 from typing import Any
@@ -19,11 +16,7 @@ from typing import Any
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 from numpy.typing import NDArray
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.signals import SignalHandlerOptions
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sensor_msgs.msg import JointState
@@ -31,14 +24,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros.demo.session import (
-    DemoFailed,
-    free_domain,
-    LOADING,
-    nanoseconds,
-    RESULTS,
-    ros_arguments,
-)
+from v2v_pose_ros.ros.demo.stage import DemoFailed, Listener, LOADING, nanoseconds, RESULTS, Stage
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.ros.teleop.input import positions_of
 from v2v_pose_ros.teleoperation.hand import finger_angles, palm_length
@@ -48,6 +34,11 @@ MODULES = {
     'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
     'pose_node': 'v2v_pose_ros.ros.node',
     'teleop_node': 'v2v_pose_ros.ros.teleop.node',
+}
+# Patient, as a machine may be slow that has to render the camera, too.
+PARAMETERS = {
+    'pose_node': {'filter': 'true'},
+    'teleop_node': {'timeout': '0.1', 'grace': '0.5'},
 }
 GRIPPER = """<?xml version="1.0"?>
 <robot name="gripper">
@@ -129,21 +120,19 @@ def _percentiles(values: list[Any], *percents: int) -> dict[str, float | None]:
     }
 
 
-class TeleopWatch:
+class TeleopWatch(Listener):
     """The demo's own node: it arms, and hears what is commanded."""
 
     def __init__(self) -> None:
         """Subscribe; rclpy has to be initialised."""
+        super().__init__()
         self.statistics = TeleopStatistics()
         self.state = ''
-        self._node = node = rclpy.create_node('demo')
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(node)
-        self._client = node.create_client(SetBool, 'v2v_teleop/arm')
+        self._client = self.node.create_client(SetBool, 'v2v_teleop/arm')
         self._request: Any = None
         qos = QoSProfile(depth=200)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        subscribe = node.create_subscription
+        subscribe = self.node.create_subscription
         subscribe(SkeletonArray, 'synthetic_camera/ground_truth', self._on_truth, qos)
         subscribe(JointState, 'v2v_teleop/command/finger_angles', self._on_fingers, qos)
         subscribe(PoseStamped, 'v2v_teleop/command/wrist_pose', self._on_wrist, qos)
@@ -152,9 +141,7 @@ class TeleopWatch:
 
     def spin(self, seconds: float) -> None:
         """Handle messages for some seconds, and arm where that is due."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left)
+        super().spin(seconds)
         waiting = self._request is not None and not self._request.done()
         if self.state in ('disarmed', 'lost') and self._client.service_is_ready() and not waiting:
             self._request = self._client.call_async(SetBool.Request(data=True))
@@ -183,26 +170,24 @@ class TeleopWatch:
 
 def run(seconds: float, interrupted: Event) -> int:
     """Teleoperate for seconds, or until interrupted (infinity); return the exit status."""
-    RESULTS.mkdir(exist_ok=True)
-    console, children = Console(), Children(RESULTS)
-    urdf = RESULTS / 'gripper.urdf'
-    urdf.write_text(GRIPPER)
+    stage = Stage()
+    console = stage.console
     try:
-        domain = free_domain()
-        rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        watch = TeleopWatch()
-        console.print(
-            f'Starting camera, pose node and teleoperation (ROS_DOMAIN_ID={domain}, output in '
-            f'{RESULTS}/).'
-        )
-        _start(children, domain, urdf)
-        _observe(watch, children, seconds, interrupted, console.print)
+        with stage:
+            watch = TeleopWatch()
+            console.print(
+                f'Starting camera, pose node and teleoperation (ROS_DOMAIN_ID={stage.domain}, '
+                f'output in {RESULTS}/).'
+            )
+            urdf = RESULTS / 'gripper.urdf'
+            urdf.write_text(GRIPPER)
+            robot = {'robot': 'gripper', 'urdf': str(urdf.resolve())}
+            teleop = {**PARAMETERS['teleop_node'], **robot}
+            stage.start(MODULES, {**PARAMETERS, 'teleop_node': teleop})
+            _observe(watch, stage.children, seconds, interrupted, console.print)
     except (ChildDied, DemoFailed) as error:
         console.print(Text(str(error)), style='red', soft_wrap=True)
         return 1
-    finally:
-        children.stop()
-        rclpy.try_shutdown()
     report = watch.statistics.report()
     console.print(_table(report))
     file = RESULTS / 'report.json'
@@ -211,20 +196,6 @@ def run(seconds: float, interrupted: Event) -> int:
     if interrupted.is_set() and seconds < math.inf:
         return 130
     return 0 if report['commands'] else 1
-
-
-def _start(children: Children, domain: int, urdf: Path) -> None:
-    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1'}
-    # Patient, as a machine may be slow that has to render the camera, too.
-    patience = {'timeout': '0.1', 'grace': '0.5'}
-    parameters = {
-        'synthetic_camera': {},
-        'pose_node': {'filter': 'true'},
-        'teleop_node': {'robot': 'gripper', 'urdf': str(urdf.resolve()), **patience},
-    }
-    for name, module in MODULES.items():
-        command = (sys.executable, '-m', module, *ros_arguments(parameters[name]))
-        children.start(name, command, environment)
 
 
 def _observe(

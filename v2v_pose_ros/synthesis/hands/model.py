@@ -20,26 +20,6 @@ from v2v_pose_ros.synthesis.rotations import rotation_about
 
 ASSET = Path(__file__).parents[1] / 'assets' / 'hand.npz'
 
-ANGLES: tuple[str, ...] = (
-    'wrist_flexion',
-    'wrist_deviation',
-    'thumb_cmc_flexion',
-    'thumb_cmc_abduction',
-    'thumb_mcp_flexion',
-    'thumb_ip_flexion',
-    *(
-        f'{finger}_{angle}'
-        for finger in FINGERS[1:]
-        for angle in ('mcp_flexion', 'mcp_abduction', 'pip_flexion', 'dip_flexion')
-    ),
-)
-"""The 22 joint angles in radians.
-
-Flexion is zero where a bone continues the one before it and positive towards the palm; abduction
-and wrist deviation are positive towards the thumb.  The thumb's first joint is measured from its
-rest pose: flexion sweeps it across the palm, abduction lifts it out of the palm's plane.
-"""
-
 BONES = 17  # forearm, palm, three for each finger
 # The mesh's little finger is short against measured adults.
 _LENGTH_CORRECTION = {('pinky', 0): 1.14, ('pinky', 1): 1.2, ('pinky', 2): 1.08}

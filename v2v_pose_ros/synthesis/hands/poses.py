@@ -8,31 +8,11 @@ import math
 import torch
 from torch import Tensor
 
-from v2v_pose_ros.synthesis.hands.model import ANGLES, HandModel, HandShape
+from v2v_pose_ros.synthesis.hands.angles import ANGLES, DEGREES
+from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
 from v2v_pose_ros.synthesis.poses import PoseSampler
 
-# Degrees, low and high; after Kapandji, The Physiology of the Joints, and the measured everyday
-# ranges that hyperextension adds.
-_LIMITS = {
-    'wrist_flexion': (-55, 60),
-    'wrist_deviation': (-30, 20),
-    'thumb_cmc_flexion': (-25, 35),
-    'thumb_cmc_abduction': (-25, 40),
-    'thumb_mcp_flexion': (-15, 60),
-    'thumb_ip_flexion': (-25, 75),
-    'mcp_flexion': (-25, 88),
-    'mcp_abduction': (-20, 20),
-    'pip_flexion': (-8, 108),
-    'dip_flexion': (-12, 75),
-}
-
-
-def _limits() -> Tensor:
-    rows = [_LIMITS.get(name) or _LIMITS[name.split('_', 1)[1]] for name in ANGLES]
-    return torch.deg2rad(torch.tensor(rows, dtype=torch.float32))
-
-
-LIMITS = _limits()
+LIMITS = torch.deg2rad(torch.tensor(DEGREES, dtype=torch.float32))
 """[22, 2] lowest and highest angle of each joint in radians."""
 
 # Curl of thumb, index, middle, ring and little finger (0 straight, 1 in the palm); how the thumb

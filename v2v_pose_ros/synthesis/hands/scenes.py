@@ -67,6 +67,8 @@ class SceneOptions(CommonOptions):
 class HandScenes(SubjectScenes):
     """Draws scenes of a right hand; equal seeds on equal devices give equal scenes."""
 
+    options: SceneOptions
+
     def __init__(
         self,
         device: torch.device | str = 'cpu',
@@ -76,8 +78,7 @@ class HandScenes(SubjectScenes):
     ) -> None:
         """Create the generator of windows of S x S pixels."""
         self.model = HandModel(device)
-        self.options = options or SceneOptions()
-        super().__init__(self.model.device, seed, self.options, window)
+        super().__init__(self.model.device, seed, options or SceneOptions(), window)
         self.poses = HandPoseSampler(self.model, self.generator, self.options.gestures)
         objects = superquadric_faces(self.device)
         self._object_faces = torch.cat(

@@ -94,6 +94,8 @@ class _Rooms:
 class PeopleScenes(SubjectScenes):
     """Draws scenes of people; equal seeds on equal devices give equal scenes."""
 
+    options: PeopleOptions
+
     edge_step = 0.06
 
     def __init__(
@@ -105,8 +107,7 @@ class PeopleScenes(SubjectScenes):
     ) -> None:
         """Create the generator of windows of S x S pixels."""
         self.model = BodyModel(device)
-        self.options = options or PeopleOptions()
-        super().__init__(self.model.device, seed, self.options, window)
+        super().__init__(self.model.device, seed, options or PeopleOptions(), window)
         self.poses = BodyPoseSampler(
             self.model, self.generator, self.options.arms, self.options.legs
         )
@@ -124,7 +125,7 @@ class PeopleScenes(SubjectScenes):
         astray = self.draws.chance(self.options.astray, batch)
         away = self.draws.unit(batch) * self.draws.uniform(batch, 1, low=1.2, high=2.4)
         middle = middle_of(joints)
-        looked_at = middle + (astray[:, None] * away).clamp(max=2.0)
+        looked_at = middle + astray[:, None] * away
         intrinsics = self._windows(looked_at, _FOCAL, _WINDOW, _NEAREST)
         depth = self._render(rooms, view, intrinsics, (self.window, self.window))
         depth = cut_by_border(self.draws, depth, self.options.cut)
@@ -158,7 +159,7 @@ class PeopleScenes(SubjectScenes):
 
     @staticmethod
     def _share_seen(joints: Tensor, camera: Camera) -> float:
-        """Return the share of joints [15, 3] well within an image, after 8 % of its width."""
+        """Return the share of joints [15, 3] within an image, 3 % of its width from the border."""
         z = joints[:, 2].clamp(min=0.05)
         u = joints[:, 0] / z * camera.fx + camera.cx
         v = joints[:, 1] / z * camera.fy + camera.cy
