@@ -12,12 +12,9 @@ With a robot hand that dex-retargeting knows (pip install dex-retargeting six):
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
-PACKAGE = 'v2v_pose_ros'
+from v2v_pose_ros.ros.launching import common_arguments, Run
+
 NODE_NAME = 'v2v_teleop'
 
 # Texts that replace those of the parameter file where they are not empty.
@@ -78,65 +75,15 @@ def _arguments():
             default_value='',
             description='Joints of a gripper, separated by commas. Empty: as in params_file.',
         ),
-        DeclareLaunchArgument(
-            'autostart',
-            default_value='',
-            choices=['', 'true', 'false'],
-            description='false: the node waits for somebody who manages its lifecycle. Empty: as '
-            'in params_file.',
-        ),
-        DeclareLaunchArgument(
-            'namespace',
-            default_value='',
-            description='Namespace of the node, as of the pose node.',
-        ),
-        DeclareLaunchArgument(
-            'params_file',
-            default_value=PathJoinSubstitution(
-                [FindPackageShare(PACKAGE), 'config', 'teleop.yaml']
-            ),
-            description='Parameters of the node; the default file describes each.',
-        ),
-        DeclareLaunchArgument(
-            'use_sim_time',
-            default_value='false',
-            choices=['true', 'false'],
-            description='Take the time from /clock, for recordings played with --clock.',
-        ),
-        DeclareLaunchArgument(
-            'log_level',
-            default_value='info',
-            choices=['debug', 'info', 'warn', 'error', 'fatal'],
-            description='What the node logs: this level and those above it.',
-        ),
+        *common_arguments('teleop.yaml'),
     ]
 
 
 def _nodes(context):
     """Return the node, now that the arguments have values."""
-
-    def value(name):
-        return LaunchConfiguration(name).perform(context)
-
-    # Strings stay strings: a subject called 1 would become a number otherwise.
-    chosen = {name: ParameterValue(value(name), value_type=str) for name in CHOSEN if value(name)}
-    if value('autostart'):
-        chosen['autostart'] = value('autostart') == 'true'
-    chosen['use_sim_time'] = value('use_sim_time') == 'true'
-    namespace = value('namespace')
-    logger = '.'.join([part for part in namespace.split('/') if part] + [NODE_NAME])
-    return [
-        Node(
-            package=PACKAGE,
-            executable='teleop_node',
-            name=NODE_NAME,
-            namespace=namespace,
-            parameters=[value('params_file'), chosen],
-            remappings=[
-                ('v2v_pose/skeletons', value('skeletons_topic')),
-                ('joint_states', value('joint_states_topic')),
-            ],
-            arguments=['--ros-args', '--log-level', f'{logger}:={value("log_level")}'],
-            output='screen',
-        )
+    run = Run(context)
+    remappings = [
+        ('v2v_pose/skeletons', run.value('skeletons_topic')),
+        ('joint_states', run.value('joint_states_topic')),
     ]
+    return [run.managed_node('teleop_node', NODE_NAME, CHOSEN, remappings=remappings)]

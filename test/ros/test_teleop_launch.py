@@ -28,9 +28,9 @@ class Recorded:
 def launch(monkeypatch):
     """Return the arguments by name and a function that gives the options of the node."""
     modules = {
-        'launch': 'LaunchDescription',
-        'launch.actions': 'DeclareLaunchArgument OpaqueFunction',
-        'launch.substitutions': 'LaunchConfiguration PathJoinSubstitution',
+        'launch': 'LaunchContext LaunchDescription',
+        'launch.actions': 'DeclareLaunchArgument OpaqueFunction SetEnvironmentVariable',
+        'launch.substitutions': 'EnvironmentVariable LaunchConfiguration PathJoinSubstitution',
         'launch_ros': '',
         'launch_ros.actions': 'Node',
         'launch_ros.parameter_descriptions': 'ParameterValue',
@@ -41,7 +41,10 @@ def launch(monkeypatch):
         for each in classes.split():
             setattr(module, each, type(each, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, name, module)
+    # What the launch files share must meet the stand-ins, and nobody must meet it afterwards.
+    monkeypatch.delitem(sys.modules, 'v2v_pose_ros.ros.launching', raising=False)
     (entities,) = runpy.run_path(str(FILE))['generate_launch_description']().arguments
+    monkeypatch.delitem(sys.modules, 'v2v_pose_ros.ros.launching')
     *declared, late = entities
     arguments = {each.arguments[0]: each.options for each in declared}
     defaults = {name: options['default_value'] for name, options in arguments.items()}

@@ -1,4 +1,4 @@
-"""What the launch files of subjects have in common: camera, node, viewers, and their arguments.
+"""What the launch files have in common: arguments, managed nodes, and for subjects the viewers.
 
 This runs in the process of `ros2 launch`, which has neither PyTorch nor rclpy to wait for.
 """
@@ -7,6 +7,7 @@ This runs in the process of `ros2 launch`, which has neither PyTorch nor rclpy t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ OUTPUTS = ('skeletons', 'poses', 'markers', 'points')
 FAST_DDS_PROFILES = 'FASTDDS_DEFAULT_PROFILES_FILE'
 FAST_RTPS_PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
+_SWITCH = ['true', 'false']
+
 
 def describe(subject: str, scene: str) -> LaunchDescription:
     """Return the launch description for a subject.
@@ -46,7 +49,6 @@ def describe(subject: str, scene: str) -> LaunchDescription:
 
 def _arguments(subject: str, scene: str) -> list[DeclareLaunchArgument]:
     """Return the arguments, each with its description and default."""
-    switch = ['true', 'false']
     return [
         DeclareLaunchArgument(
             'depth_topic',
@@ -61,7 +63,7 @@ def _arguments(subject: str, scene: str) -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             'synthetic_camera',
             default_value='false',
-            choices=switch,
+            choices=_SWITCH,
             description=f'Render {scene} in place of a camera; both topics are then ignored.',
         ),
         DeclareLaunchArgument(
@@ -82,10 +84,33 @@ def _arguments(subject: str, scene: str) -> list[DeclareLaunchArgument]:
             choices=['', *RUNTIMES],
             description='What executes the network. Empty: as in params_file.',
         ),
+        *common_arguments(f'{subject}.yaml'),
+        DeclareLaunchArgument(
+            'rviz',
+            default_value='true',
+            choices=_SWITCH,
+            description='Show depth cloud, TF and skeleton in RViz.',
+        ),
+        DeclareLaunchArgument(
+            'viewer',
+            default_value='none',
+            choices=['none', 'rerun'],
+            description='rerun: serve a live 3D view to browsers; the log says where.',
+        ),
+    ]
+
+
+def common_arguments(config: str) -> list[DeclareLaunchArgument]:
+    """Return the arguments of every launch file with a managed node.
+
+    Args:
+        config: the file in config/ with the node's default parameters.
+    """
+    return [
         DeclareLaunchArgument(
             'autostart',
             default_value='',
-            choices=['', *switch],
+            choices=['', *_SWITCH],
             description='false: the node waits for somebody who manages its lifecycle, such as '
             '"ros2 lifecycle set" or the lifecycle manager of Nav2. Empty: as in params_file.',
         ),
@@ -96,26 +121,14 @@ def _arguments(subject: str, scene: str) -> list[DeclareLaunchArgument]:
         ),
         DeclareLaunchArgument(
             'params_file',
-            default_value=_config(f'{subject}.yaml'),
+            default_value=_config(config),
             description='Parameters of the node; the default file describes each.',
         ),
         DeclareLaunchArgument(
             'use_sim_time',
             default_value='false',
-            choices=switch,
+            choices=_SWITCH,
             description='Take the time from /clock, for recordings played with --clock.',
-        ),
-        DeclareLaunchArgument(
-            'rviz',
-            default_value='true',
-            choices=switch,
-            description='Show depth cloud, TF and skeleton in RViz.',
-        ),
-        DeclareLaunchArgument(
-            'viewer',
-            default_value='none',
-            choices=['none', 'rerun'],
-            description='rerun: serve a live 3D view to browsers; the log says where.',
         ),
         DeclareLaunchArgument(
             'log_level',
@@ -142,16 +155,66 @@ def _transport() -> list[SetEnvironmentVariable]:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What one start of the launch file was given."""
+class Run:
+    """What one start of a launch file was given."""
 
     context: LaunchContext
-    subject: str
 
     def value(self, argument: str) -> str:
         """Return the value of an argument."""
         text: str = LaunchConfiguration(argument).perform(self.context)
         return text
+
+    @property
+    def clock(self) -> dict[str, Any]:
+        """The parameter that all nodes have."""
+        return {'use_sim_time': self.value('use_sim_time') == 'true'}
+
+    def node(self, executable: str, **options: Any) -> Node:
+        """Return a node of the package, by default with no parameter but the clock."""
+        return Node(
+            package=PACKAGE,
+            executable=executable,
+            namespace=self.value('namespace'),
+            output='screen',
+            **{'parameters': [self.clock], **options},
+        )
+
+    def managed_node(
+        self, executable: str, name: str, texts: Sequence[str], **options: Any
+    ) -> Node:
+        """Return a node with a lifecycle that takes `common_arguments`.
+
+        Args:
+            executable: its program.
+            name: its name.
+            texts: arguments that replace parameters of the file where they are not empty.
+            options: of the node, besides.
+        """
+        # Strings stay strings: a model called 1 or null would become another type otherwise.
+        chosen: dict[str, Any] = {
+            text: ParameterValue(self.value(text), value_type=str)
+            for text in texts
+            if self.value(text)
+        }
+        if self.value('autostart'):
+            chosen['autostart'] = self.value('autostart') == 'true'
+        spaces = [part for part in self.value('namespace').split('/') if part]
+        logger = '.'.join([*spaces, name])
+        return self.node(
+            executable,
+            name=name,
+            parameters=[self.value('params_file'), {**self.clock, **chosen}],
+            arguments=['--ros-args', '--log-level', f'{logger}:={self.value("log_level")}'],
+            **options,
+        )
+
+
+@dataclass(frozen=True)
+class _SubjectRun(Run):
+    """The same for a subject before a camera."""
+
+    subject: str
 
     @property
     def synthetic(self) -> bool:
@@ -167,60 +230,31 @@ class _Run:
         ]
 
     @property
-    def clock(self) -> dict[str, Any]:
-        """The parameter that all nodes have."""
-        return {'use_sim_time': self.value('use_sim_time') == 'true'}
-
-    def node(self, executable: str, **options: Any) -> Node:
-        """Return a node of the package that reads the camera."""
-        settings = {
-            'parameters': [self.clock],
-            'remappings': [] if self.synthetic else self.inputs,
-            **options,
-        }
-        return Node(
-            package=PACKAGE,
-            executable=executable,
-            namespace=self.value('namespace'),
-            output='screen',
-            **settings,
-        )
+    def remappings(self) -> list[tuple[str, str]]:
+        """What nodes that read the camera need."""
+        return [] if self.synthetic else self.inputs
 
 
 def _nodes(context: LaunchContext, subject: str) -> list[Node]:
     """Return the nodes, now that the arguments have values."""
-    run = _Run(context, subject)
-    nodes = [_pose_node(run)]
+    run = _SubjectRun(context, subject)
+    texts = ('model', 'device', 'runtime')
+    nodes = [run.managed_node('pose_node', NODE_NAME, texts, remappings=run.remappings)]
     if run.synthetic:
         scene = {**run.clock, 'subject': subject}
         nodes.append(run.node('synthetic_camera', name='synthetic_camera', parameters=[scene]))
     if run.value('viewer') == 'rerun':
-        nodes.append(run.node('viewer_node'))
+        nodes.append(_viewer(run))
     if run.value('rviz') == 'true':
         nodes.append(_rviz(run))
     return nodes
 
 
-def _pose_node(run: _Run) -> Node:
-    # Strings stay strings: a model called 1 or null would become another type otherwise.
-    chosen: dict[str, Any] = {
-        name: ParameterValue(run.value(name), value_type=str)
-        for name in ('model', 'device', 'runtime')
-        if run.value(name)
-    }
-    if run.value('autostart'):
-        chosen['autostart'] = run.value('autostart') == 'true'
-    spaces = [part for part in run.value('namespace').split('/') if part]
-    logger = '.'.join([*spaces, NODE_NAME])
-    return run.node(
-        'pose_node',
-        name=NODE_NAME,
-        parameters=[run.value('params_file'), {**run.clock, **chosen}],
-        arguments=['--ros-args', '--log-level', f'{logger}:={run.value("log_level")}'],
-    )
+def _viewer(run: _SubjectRun) -> Node:
+    return run.node('viewer_node', remappings=run.remappings)
 
 
-def _rviz(run: _Run) -> Node:
+def _rviz(run: _SubjectRun) -> Node:
     """Return RViz; its configuration has absolute names, for a node without a namespace."""
     outputs = [(f'/{NODE_NAME}/{name}', f'{NODE_NAME}/{name}') for name in OUTPUTS]
     sources = [(f'/{name}', name if run.synthetic else topic) for name, topic in run.inputs]
