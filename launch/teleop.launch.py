@@ -18,7 +18,16 @@ from v2v_pose_ros.ros.launching import common_arguments, Run
 NODE_NAME = 'v2v_teleop'
 
 # Texts that replace those of the parameter file where they are not empty.
-CHOSEN = ('handedness', 'subject', 'frame', 'dead_man', 'robot', 'urdf', 'gripper_joints')
+CHOSEN = (
+    'handedness',
+    'subject',
+    'frame',
+    'tool_frame',
+    'dead_man',
+    'robot',
+    'urdf',
+    'gripper_joints',
+)
 
 
 def generate_launch_description():
@@ -52,6 +61,12 @@ def _arguments():
             'frame',
             default_value='',
             description='TF frame that the skeletons must be in. Empty: as in params_file.',
+        ),
+        DeclareLaunchArgument(
+            'tool_frame',
+            default_value='',
+            description="TF frame of the arm's tool, which then moves as the hand does from where "
+            'both were when armed. Empty: as in params_file.',
         ),
         DeclareLaunchArgument(
             'dead_man',

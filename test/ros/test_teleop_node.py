@@ -7,6 +7,7 @@ import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import TransformStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np
@@ -17,13 +18,14 @@ from ros_bench import PATIENCE, wait_until
 from std_msgs.msg import Header
 from teleop_bench import COMMANDS, FRAME, MEASURED, PERIOD, skeletons, TeleopBench
 from teleop_hands import open_hand
+from tf2_ros import TransformBroadcaster
 import yaml
 
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.ros.declarations import ParameterError
 from v2v_pose_ros.ros.teleop.input import find_hand, joints_of, positions_of, SkeletonReader
 from v2v_pose_ros.ros.teleop.messages import joint_state_message, trajectory_message
-from v2v_pose_ros.ros.teleop.node import TeleopNode
+from v2v_pose_ros.ros.teleop.node import FRESH, TeleopNode
 from v2v_pose_ros.ros.teleop.parameters import TeleopParameters
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.teleoperation.anatomy import FINGER_ANGLES
@@ -133,6 +135,42 @@ def test_a_gripper_starts_from_where_it_is_and_follows_the_fingers(start, tmp_pa
     (point,) = bench.latest('command/robot_trajectory').points
     assert list(point.positions) == pytest.approx([0.04], abs=1e-3)
     assert point.time_from_start.nanosec == 50_000_000
+
+
+def test_a_clutched_arm_starts_from_where_its_tool_is(start):
+    bench, _ = start({'command/wrist_pose': COMMANDS['command/wrist_pose']}, tool_frame='tool0')
+    bench.wait_for_node()
+    bench.show(open_hand())
+    refused = bench.call(True)
+    assert not refused.success
+    assert 'tool0' in refused.message
+    broadcaster = TransformBroadcaster(bench.node)
+
+    def show_and_say_where_the_tool_is():
+        now = time.time()
+        tool = TransformStamped(child_frame_id='tool0')
+        tool.header = skeletons(None, now).header
+        tool.transform.translation.z = 1.5
+        tool.transform.rotation.x, tool.transform.rotation.w = 1.0, 0.0
+        broadcaster.sendTransform(tool)
+        bench.show(open_hand(), stamp=now)
+        return bench.call(True).success
+
+    bench.show_until(show_and_say_where_the_tool_is, open_hand(), 'arming')
+    bench.show_until(lambda: bool(bench.received['command/wrist_pose']), open_hand(), 'a command')
+    pose = bench.received['command/wrist_pose'][0][1].pose
+    assert (pose.position.x, pose.position.y) == pytest.approx((0.0, 0.0), abs=1e-6)
+    assert pose.position.z == pytest.approx(1.5)
+    assert abs(pose.orientation.x) == pytest.approx(1.0)
+    # The hand goes 5 cm, and so does the tool; the transforms are old by then.
+    there = open_hand((0.05, 0.0, 0.5))
+    bench.show_until(
+        lambda: bench.latest('command/wrist_pose').pose.position.x > 0.0499, there, 'the tool'
+    )
+    assert bench.call(False).success
+    time.sleep(FRESH)  # nobody says where the tool is
+    bench.show(there)
+    assert not bench.call(True).success
 
 
 @pytest.mark.parametrize(

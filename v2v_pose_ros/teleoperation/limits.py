@@ -73,6 +73,10 @@ class WristFollower:
         """Be nowhere again."""
         self._last = None
 
+    def start_at(self, position: Floats, rotation: Floats) -> None:
+        """Start at rest from a position [3] and a rotation [3, 3]."""
+        self._last = WristCommand(position, rotation, np.zeros(3), np.zeros(3))
+
     def rest(self) -> None:
         """Stand still where it is."""
         if self._last is not None:

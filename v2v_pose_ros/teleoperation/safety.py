@@ -96,13 +96,21 @@ class Safety:
         """Whether the robot may follow the hand now."""
         return self.state == 'armed'
 
+    def obstacle(self, now: float) -> str | None:
+        """Return why the hand cannot be followed now; None if it can."""
+        self.tick(now)
+        return self._unseen or self._silence(now)
+
     def arm(self, now: float) -> str | None:
         """Follow from now on; return why not when the hand is not seen well."""
-        self.tick(now)
-        problem = self._unseen or self._silence(now)
-        if problem is None:
-            self.state, self.reason = 'armed', ''
-        elif self.state == 'disarmed':
+        if (problem := self.obstacle(now)) is not None:
+            return self.refuse(problem)
+        self.state, self.reason = 'armed', ''
+        return None
+
+    def refuse(self, problem: str) -> str:
+        """Remember why it was not armed, and return it."""
+        if self.state == 'disarmed':
             self.reason = f'not armed: {problem}'
         return problem
 

@@ -7,6 +7,7 @@ skeleton ──► Hand (angles, openings, points) ──► speed limits ──
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import math
 from typing import Literal
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2v_pose_ros.teleoperation import anatomy
+from v2v_pose_ros.teleoperation.clutch import Clutch, ToolUnknown
 from v2v_pose_ros.teleoperation.dead_man import Gesture, Heartbeat, Trigger
 from v2v_pose_ros.teleoperation.hand import finger_angles, flaw, HandSize, palm_length, wrist_frame
 from v2v_pose_ros.teleoperation.limits import (
@@ -26,6 +28,7 @@ from v2v_pose_ros.teleoperation.limits import (
 from v2v_pose_ros.teleoperation.openings import adult_size, keypoints, openings
 from v2v_pose_ros.teleoperation.retargeting import Retargeter
 from v2v_pose_ros.teleoperation.safety import Safety, SafetyOptions, SafetyState, Sighting
+from v2v_pose_ros.workspace import RigidTransform
 
 Floats = NDArray[np.float64]
 DeadMan = Literal['service', 'topic', 'gesture']
@@ -55,6 +58,7 @@ class TeleoperatorOptions:
         wrist: how fast the wrist may be commanded.
         finger_speed: how fast the fingers' angles may be, rad/s.
         joint_speed: fraction of the robot's own velocity limits that may be used, up to 1.
+        motion_scale: metres that an arm's tool goes for a metre of the hand, where it is clutched.
     """
 
     handedness: str = 'right'
@@ -68,6 +72,7 @@ class TeleoperatorOptions:
     wrist: WristLimits = field(default_factory=WristLimits)
     finger_speed: float = 12.0
     joint_speed: float = 1.0
+    motion_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Command:
     """What a robot is to do.
 
     Attributes:
-        hand: the operator's hand, as fast as it may be.
+        hand: the operator's hand, as fast as it may be; its wrist is where the robot's is to be.
         robot_joints: [J] positions of the robot hand; None without one.
         held: whether it is the last one again, because the robot may not follow.
     """
@@ -133,14 +138,26 @@ class Teleoperator:
     """
 
     def __init__(
-        self, options: TeleoperatorOptions | None = None, retargeter: Retargeter | None = None
+        self,
+        options: TeleoperatorOptions | None = None,
+        retargeter: Retargeter | None = None,
+        tool: Callable[[], RigidTransform] | None = None,
     ) -> None:
-        """Start disarmed, without a command."""
+        """Start disarmed, without a command.
+
+        Args:
+            options: how a hand is followed.
+            retargeter: what gives the robot hand's joints; None without a robot hand.
+            tool: tells where the arm's tool is, in the frame of the skeletons, or raises
+                ToolUnknown. With it, the commanded wrist is the tool, moved as the hand is since
+                both were armed; without it, the wrist is commanded to where the hand's is.
+        """
         self.options = options or TeleoperatorOptions()
         self.safety = Safety(self.options.safety)
         self.measured: Hand | None = None
         self.command: Command | None = None
-        self._retarget = retargeter
+        self._retarget, self._tool = retargeter, tool
+        self._clutch = Clutch(self.options.motion_scale)
         self._size = HandSize()
         self._trigger = Trigger(
             toggles=self.options.gesture_toggles and self.options.dead_man == 'gesture',
@@ -164,6 +181,14 @@ class Teleoperator:
             self.safety.disarm(f'disarmed by {who}')
             self._stand_still()
             return None
+        starts = self.safety.state in ('disarmed', 'lost')
+        if self._tool is not None and starts and self.safety.obstacle(now) is None:
+            try:
+                tool = self._tool()
+            except ToolUnknown as error:
+                return self.safety.refuse(str(error))
+            self._clutch.release(tool)
+            self._wrist.start_at(tool.translation, tool.rotation)
         return self.safety.arm(now)
 
     def beat(self, active: bool, now: float) -> None:
@@ -238,9 +263,12 @@ class Teleoperator:
     def _follow(self, hand: Hand, now: float) -> None:
         period = min(max(now - self._commanded, _SHORTEST_STEP), _LONGEST_STEP)
         self._commanded = now
+        place, turn = hand.wrist.position, hand.wrist.rotation
+        if self._tool is not None:
+            place, turn = self._clutch(place, turn)
         limited = replace(
             hand,
-            wrist=self._wrist(hand.wrist.position, hand.wrist.rotation, period),
+            wrist=self._wrist(place, turn, period),
             finger_angles=self._fingers(hand.finger_angles, period),
         )
         joints = None

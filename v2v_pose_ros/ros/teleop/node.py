@@ -13,6 +13,7 @@ import traceback
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
@@ -26,14 +27,19 @@ from v2v_pose_ros.ros.teleop.input import joints_of, SkeletonReader
 from v2v_pose_ros.ros.teleop.messages import diagnostics_message, TeleopHealth
 from v2v_pose_ros.ros.teleop.outputs import CommandOutputs, HandOutputs, StateOutput
 from v2v_pose_ros.ros.teleop.parameters import TeleopParameters
+from v2v_pose_ros.ros.transforms import Transforms, TransformUnavailable
+from v2v_pose_ros.teleoperation.clutch import ToolUnknown
 from v2v_pose_ros.teleoperation.retargeting import make_retargeter, Retargeter
 from v2v_pose_ros.teleoperation.teleoperator import Teleoperator
 from v2v_pose_ros.teleoperation.urdf import RobotError
+from v2v_pose_ros.workspace import RigidTransform
 
 NODE_NAME = 'v2v_teleop'
 
 _TICK = 0.005  # s; how much later than it is due a silence may be noticed
 _HOLD_PERIOD = 1 / 30  # s between two held commands
+FRESH = 0.5
+"""Seconds: where the tool was longer ago says nothing of where it is."""
 
 
 class TeleopNode(ManagedNode):
@@ -55,6 +61,7 @@ class TeleopNode(ManagedNode):
         self._lifecycle, self._refusal = 'unconfigured', ''
         self._retargeter: Retargeter | None = None
         self._teleoperator: Teleoperator | None = None
+        self._transforms: Transforms | None = None
         self._reader = SkeletonReader(self._settings)
         self._received = self._followed = self._losses = 0
         self._published = 0.0
@@ -98,7 +105,11 @@ class TeleopNode(ManagedNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, disarmed."""
-        self._teleoperator = Teleoperator(self._settings.teleoperator, self._retargeter)
+        clutched = bool(self._settings.tool_frame)
+        self._transforms = Transforms(self) if clutched else None
+        self._teleoperator = Teleoperator(
+            self._settings.teleoperator, self._retargeter, self._tool if clutched else None
+        )
         self._reader = SkeletonReader(self._settings)
         subscribe = self.create_subscription
         self._inputs = [
@@ -150,7 +161,10 @@ class TeleopNode(ManagedNode):
             self.destroy_timer(self._ticker)
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
+        if self._transforms is not None:
+            self._transforms.destroy()
         self._ticker, self._inputs, self._teleoperator = None, [], None
+        self._transforms = None
         self._state.publish('disarmed')
 
     # --- What comes in. ---
@@ -193,6 +207,16 @@ class TeleopNode(ManagedNode):
         response.success, response.message = problem is None, problem or ''
         self._update(now)
         return response
+
+    def _tool(self) -> RigidTransform:
+        """Return where the arm's tool is in the frame of the skeletons; raise ToolUnknown."""
+        now, frames = self.get_clock().now(), (self._reader.frame, self._settings.tool_frame)
+        try:
+            # The latest transform may be of any age; one that reaches until a moment ago is not.
+            self._transforms.lookup(*frames, (now - Duration(seconds=FRESH)).to_msg())
+            return self._transforms.lookup(*frames, Time())
+        except TransformUnavailable as error:
+            raise ToolUnknown(str(error)) from None
 
     def _on_joint_states(self, message: JointState) -> None:
         if self._teleoperator is None or self._retargeter is None:

@@ -39,6 +39,16 @@ class TeleopParameters(Parameters):
         'TF frame that the skeletons must be in, such as the base of the robot; let the pose node '
         'put them there (output_frame). Empty: the one they are in when the robot is armed.',
     )
+    tool_frame: str = parameter(
+        '',
+        'TF frame of the tool of the robot arm. With it, the wrist is commanded relative to where '
+        'the tool was when the robot was armed (a clutch); empty: to where the hand is.',
+    )
+    motion_scale: float = parameter(
+        1.0,
+        'How far the tool goes (m) for a metre of the hand, with tool_frame.',
+        span=(0.01, 10.0),
+    )
     unsafe: str = parameter(
         'hold',
         'What is commanded while the robot may not follow: hold (the last command again, at rest) '
@@ -167,6 +177,7 @@ class TeleopParameters(Parameters):
             wrist=WristLimits(self.max_linear_speed, self.max_angular_speed),
             finger_speed=self.max_finger_speed,
             joint_speed=self.joint_speed,
+            motion_scale=self.motion_scale,
         )
 
     @property
