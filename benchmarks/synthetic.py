@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument('--refinement', help='a network that refines the reference point')
     parser.add_argument('--runtime', default='auto')
     parser.add_argument('--passes', type=int, default=2)
+    parser.add_argument('--no-flip-test', dest='flip_test', action='store_false')
     parser.add_argument('--true-centre', action='store_true', help='without localisation')
     parser.add_argument(
         '--part',
@@ -50,6 +51,7 @@ def main() -> None:
         refinement=options.refinement,
         runtime=options.runtime,
         passes=options.passes,
+        flip_test=options.flip_test,
         min_confidence=0.0,
     )
     skeleton = estimator.skeleton

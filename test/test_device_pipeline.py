@@ -50,6 +50,24 @@ def test_joints_are_those_of_the_numpy_path(frames, count, handedness):
         assert found.voxels > 300
 
 
+def test_people_are_seen_in_the_mirror_on_a_device_too():
+    model, camera = load_model('body_lite'), Camera(320, 240, 285.7, 285.7, 160, 120)
+    depth = np.zeros((240, 320), np.float32)
+    depth[40:220, 120:190], depth[80:130, 60:260] = 2.5, 2.4  # something like a person
+    centre = np.array([0, 0, 2.5], np.float32)
+    runtimes = [TorchRuntime(model.network, CPU, torch.float32)]
+    wanted, once = (
+        CubeReader([model], runtimes, flip_test=flip_test).read(
+            depth, camera, centre, '', lambda _: None
+        )
+        for flip_test in (True, False)
+    )
+    found = DevicePipeline([model], CPU, flip_test=True)(depth, camera, centre)
+    np.testing.assert_allclose(found.positions, wanted.positions, atol=1e-5)
+    np.testing.assert_allclose(found.confidences, wanted.confidences, atol=1e-4)
+    assert np.abs(wanted.positions - once.positions).max() > 1e-3
+
+
 def test_distorted_cameras_and_changes_of_the_camera(frames):
     model = load_model('hand_lite')
     camera, images = frames

@@ -144,7 +144,8 @@ def _option_rows(parser: argparse.ArgumentParser) -> list[tuple[str, ...]]:
             text = '; '.join(part for part in (text, ', '.join(map(str, action.choices))) if part)
         text += ' (required)' if action.required and action.option_strings else ''
         # None, False and '' say that an option is off.
-        default = f'`{action.default}`' if action.default else ''
+        takes_value = action.nargs != 0
+        default = f'`{action.default}`' if takes_value and action.default else ''
         rows.append((f'`{_spelling(action)}`', default, text))
     return rows
 

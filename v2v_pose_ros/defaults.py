@@ -31,6 +31,9 @@ DEPTH_RANGE = DEPTH_RANGES['hand']
 PASSES = 2
 """How often the network sees a frame: the second time, about the joints found first."""
 
+FLIP_TEST = True
+"""Whether people are looked at in the mirror, too."""
+
 MIN_CONFIDENCE = 0.5
 """Mean confidence from which on a skeleton counts as found.
 

@@ -74,6 +74,20 @@ class Skeleton:
         """The groups (fingers, limbs) in order of appearance."""
         return tuple(dict.fromkeys(joint.group for joint in self.joints))
 
+    @cached_property
+    def mirrored(self) -> tuple[int, ...]:
+        """What every joint becomes in the mirror: left and right change places."""
+        other = {'left': 'right', 'right': 'left'}
+        parts = (name.partition('_') for name in self.names)
+        return tuple(
+            self.index(other.get(first, first) + dash + rest) for first, dash, rest in parts
+        )
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the subject in the mirror is such a subject again, as a person is."""
+        return self.mirrored != tuple(range(len(self)))
+
     def __len__(self) -> int:
         """Return the number of joints J."""
         return len(self.joints)

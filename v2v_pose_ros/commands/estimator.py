@@ -9,6 +9,7 @@ from v2v_pose_ros import defaults
 
 if TYPE_CHECKING:  # it would import PyTorch
     from v2v_pose_ros.estimator import PoseEstimator
+    from v2v_pose_ros.recordings.jobs import EstimatorSettings
 
 
 def add_estimator_arguments(parser: argparse.ArgumentParser, *, model_required: bool) -> None:
@@ -38,17 +39,29 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, model_required: 
         default=defaults.PASSES,
         help='how often the cube is re-centred (default: %(default)s)',
     )
+    group.add_argument(
+        '--no-flip-test',
+        dest='flip_test',
+        action='store_false',
+        help='do not look at people in the mirror, too: half the time of the network',
+    )
 
 
-def load_estimator(options: argparse.Namespace) -> PoseEstimator:
-    """Return the estimator that the arguments describe."""
-    from v2v_pose_ros.estimator import PoseEstimator
+def settings_of(options: argparse.Namespace) -> EstimatorSettings:
+    """Return the estimator that the arguments describe, to be loaded by whoever needs it."""
+    from v2v_pose_ros.recordings.jobs import EstimatorSettings
 
-    return PoseEstimator.load(
-        options.model or [defaults.MODEL],
+    return EstimatorSettings(
+        models=tuple(options.model or [defaults.MODEL]),
         device=options.device,
         runtime=options.runtime,
         depth_range=tuple(options.depth_range) if options.depth_range else None,
         handedness=options.handedness,
         passes=options.passes,
+        flip_test=options.flip_test,
     )
+
+
+def load_estimator(options: argparse.Namespace) -> PoseEstimator:
+    """Return the estimator that the arguments describe."""
+    return settings_of(options).load()

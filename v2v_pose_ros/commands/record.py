@@ -10,12 +10,12 @@ from typing import Any, TYPE_CHECKING
 
 from v2v_pose_ros import defaults
 from v2v_pose_ros.commands import CommandError
-from v2v_pose_ros.commands.estimator import add_estimator_arguments
+from v2v_pose_ros.commands.estimator import add_estimator_arguments, settings_of
 
 if TYPE_CHECKING:  # it takes a moment to import
     from rich.console import Console
 
-    from v2v_pose_ros.recordings.jobs import EstimatorSettings, Job, Outcome
+    from v2v_pose_ros.recordings.jobs import Job, Outcome
     from v2v_pose_ros.recordings.progress import Display
 
 HELP = 'add skeletons, markers and TF to recordings'
@@ -97,20 +97,6 @@ def run(options: argparse.Namespace) -> None:
         for each in outcomes:
             _say(each)
     _raise_failures(outcomes, console)
-
-
-def settings_of(options: argparse.Namespace) -> EstimatorSettings:
-    """Return the estimator that the arguments describe, to be loaded by whoever needs it."""
-    from v2v_pose_ros.recordings.jobs import EstimatorSettings
-
-    return EstimatorSettings(
-        models=tuple(options.model or [defaults.MODEL]),
-        device=options.device,
-        runtime=options.runtime,
-        depth_range=tuple(options.depth_range) if options.depth_range else None,
-        handedness=options.handedness,
-        passes=options.passes,
-    )
 
 
 def _jobs(options: argparse.Namespace) -> list[Job]:

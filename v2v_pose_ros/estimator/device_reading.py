@@ -26,11 +26,13 @@ class DeviceReader(CubeReader):
         models: Sequence[Model],
         runtimes: Sequence[TorchRuntime],
         cube_size: float | None = None,
+        *,
+        flip_test: bool = False,
     ) -> None:
         """Take over the device and the precision of what would run the networks."""
         self._models = list(models)
         self._device, self._precision = runtimes[0].device, runtimes[0].precision
-        super().__init__(models, runtimes, cube_size)
+        super().__init__(models, runtimes, cube_size, flip_test=flip_test)
 
     def set_cube_size(self, cube_size: float | None) -> None:
         """Change the edge of the cube in metres; everything is recorded anew."""
@@ -76,12 +78,17 @@ class DeviceReader(CubeReader):
                 precision=self._precision,
                 cube_size=self._asked_size,
                 mirror=mirror,
+                flip_test=self.flip_test,
             )
         return self._pipelines[mirror]
 
 
 def make_reader(
-    models: Sequence[Model], runtimes: Sequence[Runtime], cube_size: float | None = None
+    models: Sequence[Model],
+    runtimes: Sequence[Runtime],
+    cube_size: float | None = None,
+    *,
+    flip_test: bool = False,
 ) -> CubeReader:
     """Return what reads cubes fastest with these runtimes.
 
@@ -95,5 +102,5 @@ def make_reader(
     ]
     same = {(runtime.device, runtime.precision) for runtime in on_gpu}
     if len(on_gpu) == len(runtimes) and len(same) == 1:
-        return DeviceReader(models, on_gpu, cube_size)
-    return CubeReader(models, runtimes, cube_size)
+        return DeviceReader(models, on_gpu, cube_size, flip_test=flip_test)
+    return CubeReader(models, runtimes, cube_size, flip_test=flip_test)

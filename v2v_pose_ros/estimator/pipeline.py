@@ -12,6 +12,7 @@ import torch
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.defaults import (
+    FLIP_TEST,
     HANDEDNESS,
     Handedness,
     HANDEDNESSES,
@@ -88,6 +89,7 @@ class PoseEstimator:
         passes: int = PASSES,
         cube_size: float | None = None,
         min_confidence: float = MIN_CONFIDENCE,
+        flip_test: bool = FLIP_TEST,
     ) -> None:
         """Put the parts together; see `load` for the usual way.
 
@@ -99,7 +101,7 @@ class PoseEstimator:
         if handedness not in HANDEDNESSES:
             known = ', '.join(HANDEDNESSES)
             raise ValueError(f'handedness is {handedness!r}; one of {known} is meant')
-        self._reader = make_reader(models, runtimes, cube_size)
+        self._reader = make_reader(models, runtimes, cube_size, flip_test=flip_test)
         self.localizer = localizer or LocalizerOptions.of(self.skeleton.name)
         self.min_confidence = min_confidence
         self._refinement = refinement
@@ -149,6 +151,7 @@ class PoseEstimator:
         cube_size: float | None = None,
         min_confidence: float = MIN_CONFIDENCE,
         refinement: str | None = None,
+        flip_test: bool = FLIP_TEST,
     ) -> PoseEstimator:
         """Load models by name or path and make them ready.
 
@@ -165,6 +168,7 @@ class PoseEstimator:
             cube_size: edge of the cube in metres; the models' own by default.
             min_confidence: skeletons of a lower mean confidence are not reported.
             refinement: a network that refines the reference point.
+            flip_test: look at people in the mirror, too, and average; hands are not symmetric.
 
         Raises:
             ModelError: a model file is missing, damaged or does not fit.
@@ -181,6 +185,7 @@ class PoseEstimator:
             passes=passes,
             cube_size=cube_size,
             min_confidence=min_confidence,
+            flip_test=flip_test,
         )
 
     def warm_up(self) -> None:

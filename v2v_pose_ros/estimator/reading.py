@@ -13,6 +13,7 @@ from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.localization import crop_points
 from v2v_pose_ros.models import Model, ModelError
 from v2v_pose_ros.runtimes import Runtime
+from v2v_pose_ros.runtimes.flip_test import FlipTestRuntime
 from v2v_pose_ros.skeletons import Skeleton
 
 FEW_POINTS = 50
@@ -56,11 +57,17 @@ class SkeletonEstimate:
 class CubeReader:
     """The networks, and what makes their input of points and joints of their output.
 
-    Several models make an ensemble: their joints are averaged.
+    Several models make an ensemble: their joints are averaged.  With `flip_test`, networks of
+    subjects that are symmetric see every cube in the mirror, too.
     """
 
     def __init__(
-        self, models: Sequence[Model], runtimes: Sequence[Runtime], cube_size: float | None = None
+        self,
+        models: Sequence[Model],
+        runtimes: Sequence[Runtime],
+        cube_size: float | None = None,
+        *,
+        flip_test: bool = False,
     ) -> None:
         """Put models and what runs them together.
 
@@ -80,7 +87,11 @@ class CubeReader:
         self.runtime_name = ', '.join(dict.fromkeys(runtime.name for runtime in runtimes))
         self._trained = [model.info.make_codec() for model in models]
         self._calibrations = [model.info.make_calibration() for model in models]
+        self.flip_test = flip_test and self.skeleton.symmetric
         self._runtimes = list(runtimes)
+        if self.flip_test:
+            mirrored = self.skeleton.mirrored
+            self._runtimes = [FlipTestRuntime(runtime, mirrored) for runtime in runtimes]
         self.set_cube_size(cube_size)
 
     @property

@@ -49,6 +49,7 @@ class EstimatorSettings:
     depth_range: tuple[float, float] | None = None
     handedness: defaults.Handedness = defaults.HANDEDNESS
     passes: int = defaults.PASSES
+    flip_test: bool = defaults.FLIP_TEST
 
     def load(self) -> PoseEstimator:
         """Load the models."""
@@ -61,6 +62,7 @@ class EstimatorSettings:
             depth_range=self.depth_range,
             handedness=self.handedness,
             passes=self.passes,
+            flip_test=self.flip_test,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -74,6 +76,7 @@ class EstimatorSettings:
             'depth_range': list(self.depth_range or ()),
             'handedness': self.handedness,
             'passes': self.passes,
+            'flip_test': self.flip_test,
         }
 
     def on(self, device: str) -> EstimatorSettings:

@@ -142,6 +142,11 @@ class NodeParameters(Parameters):
         live=True,
         span=(1, 4),
     )
+    flip_test: bool = parameter(
+        defaults.FLIP_TEST,
+        'True: the network sees people in the mirror, too, and the two results are averaged, '
+        'which takes twice its time. Hands are not symmetric: nothing changes for them.',
+    )
     tracking: bool = parameter(
         True,
         'True: look first, in a single pass, where the subject was an image ago. False: search '

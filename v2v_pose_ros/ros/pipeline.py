@@ -108,6 +108,7 @@ class Pipeline:
             passes=parameters.passes,
             cube_size=parameters.cube_size or None,
             min_confidence=0.0,  # the node decides, live
+            flip_test=parameters.flip_test,
         )
 
     @property

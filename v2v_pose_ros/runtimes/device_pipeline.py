@@ -19,6 +19,7 @@ from torch import Tensor
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.decoding import clean_covariances
 from v2v_pose_ros.models import Model
+from v2v_pose_ros.runtimes.flip_test import with_flip_test
 from v2v_pose_ros.runtimes.gpu import prepare_network, Replay
 from v2v_pose_ros.runtimes.torch_runtime import fast_precision, fold_normalisation
 from v2v_pose_ros.voxels import VoxelCodec
@@ -52,6 +53,7 @@ class DevicePipeline:
         precision: torch.dtype | None = None,
         cube_size: float | None = None,
         mirror: bool = False,
+        flip_test: bool = False,
     ) -> None:
         """Move the networks to the device.
 
@@ -61,6 +63,7 @@ class DevicePipeline:
             precision: of the networks; half on a GPU and float32 on a CPU by default.
             cube_size: edge of the cube in metres; the models' own by default.
             mirror: whether left and right are swapped for the networks.
+            flip_test: whether they see the cube of a symmetric subject in the mirror, too.
         """
         self.device = device
         if precision is None:
@@ -71,6 +74,8 @@ class DevicePipeline:
             if cube_size:
                 codec = replace(codec, cube_size=float(cube_size))
             network = prepare_network(fold_normalisation(model.network), device, precision)
+            if flip_test:
+                network = with_flip_test(network, model.info.get_skeleton().mirrored, device)
             self._networks.append((codec, network))
         self._calibrations = [model.info.make_calibration() for model in models]
         self._sign = -1.0 if mirror else 1.0
