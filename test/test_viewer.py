@@ -1,16 +1,14 @@
 """What the viewer is given arrives in its file, and nobody waits for it."""
 
-from pathlib import Path
 import sys
 import threading
 import time
 import urllib.request
 
 import numpy as np
-import pyarrow
 import pytest
 from recorded import depth_image, FakeEstimator, FakeSource, Types, usual_messages, write_recording
-from rerun.chunk import RrdReader
+from rrd_files import contents
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.recordings.jobs import Job, Options
@@ -31,19 +29,6 @@ def scene(number: int = 0, found: bool = True) -> Scene:
     subjects = name_subjects(skeletons, 'hand')
     stamp = START + number / 30
     return Scene(depth, CAMERA, subjects, stamp, {'crop': 0.002, 'network': 0.01})
-
-
-def contents(path: Path) -> dict[str, dict[str, list]]:
-    """Return the columns of every entity, those of its chunks one after the other."""
-    entities: dict[str, dict[str, list]] = {}
-    for chunk in RrdReader(str(path)).stream():
-        columns = entities.setdefault(chunk.entity_path, {})
-        batch = chunk.to_record_batch()
-        for name, values in zip(batch.schema.names, batch.columns, strict=True):
-            if pyarrow.types.is_timestamp(values.type):
-                values = values.cast(pyarrow.int64())  # nanoseconds
-            columns.setdefault(name, []).extend(values.to_pylist())
-    return entities
 
 
 @pytest.fixture

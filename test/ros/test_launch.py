@@ -137,6 +137,14 @@ def test_the_viewer_sees_what_the_node_sees(launch):
     assert nodes['viewer_node']['remappings'] == nodes['pose_node']['remappings']
 
 
+def test_the_viewer_shows_the_robot_hand_that_is_named(launch):
+    (parameters,) = launch.nodes(viewer='rerun', robot_urdf='/hand.urdf')['viewer_node'][
+        'parameters'
+    ]
+    assert parameters['robot_urdf'].arguments == ('/hand.urdf',)
+    assert parameters['robot_urdf'].options == {'value_type': str}
+
+
 def test_log_level_is_of_the_node_in_its_namespace(launch):
     node = launch.nodes(namespace='/robot/left', log_level='debug')['pose_node']
     assert node['arguments'][-1] == f'robot.left.{NODE_NAME}:=debug'

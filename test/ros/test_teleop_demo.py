@@ -1,9 +1,14 @@
-"""What the demo of teleoperation counts."""
+"""What the demo of teleoperation counts, and what it shows."""
 
 import json
+import os
+from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from rrd_files import contents
 from teleop_hands import open_hand
 
 from v2v_pose_ros.ros.demo import command
@@ -52,3 +57,47 @@ def test_the_demo_knows_teleoperation():
     assert command.subject({'DEMO_SUBJECT': 'teleop'}) == 'teleop'
     with pytest.raises(command.UsageError, match='teleop'):
         command.subject({'DEMO_SUBJECT': 'robot'})
+
+
+def test_the_demo_records_the_robot_hand_and_reports_how_it_follows(tmp_path):
+    program = (
+        'import sys; from v2v_pose_ros.ros.demo import command, teleop; '
+        "teleop.MODULES['pose_node'] = 'perfect_pose_node'; sys.exit(command.main())"
+    )
+    variables = {'DEMO_SUBJECT': 'teleop', 'DEMO_SECONDS': '4', 'DEMO_VIEWER': 'view.rrd'}
+    path = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        cwd=tmp_path,
+        env={**os.environ, **variables, 'TERM': 'dumb', 'PYTHONPATH': path},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / 'demo' / 'report.json').read_text())
+    assert report['commands'] > 10
+    assert report['latency_ms']['p50'] > 0
+    # The stand-in for the pose node is 3 mm off; speed limits may add to that.
+    assert report['wrist_error_mm']['p50'] >= 2.9
+    assert report['finger_error_deg']['p50'] < 5
+    written = contents(tmp_path / 'view.rrd')
+    # The synthetic hand, and the robot hand that is commanded: its parts, and how they move.
+    assert len(written['/subjects/hand/joints']['stamp']) > 0
+    parts = [path for path, columns in written.items() if 'Boxes3D:half_sizes' in columns]
+    assert sum('visual_geometries' in path for path in parts) == 3
+    for side, sign in (('left', 1), ('right', -1)):
+        moved = written[f'/robot/joints/{side}_finger_joint']['Transform3D:translation']
+        openings = np.array([sign * place[0][1] for place in moved])
+        assert len(openings) > 10
+        assert openings.min() >= -1e-6
+        assert openings.max() <= STROKE + 1e-6
+        assert np.ptp(openings) > 0.001  # the hand opens and closes
+    mounts = np.array(written['/robot/mount']['Transform3D:translation'])
+    assert np.ptp(mounts[:, 0], axis=0).max() > 0.005  # and it moves
+    for plot in ('/tracking/wrist_mm', '/tracking/fingers_deg', '/command_latency/whole'):
+        values = np.array(written[plot]['Scalars:scalars'])
+        assert len(values) > 10, plot
+        assert (values >= 0).all(), plot
+    assert np.median(written['/tracking/wrist_mm']['Scalars:scalars']) >= 2.9

@@ -97,6 +97,12 @@ def _arguments(subject: str, scene: str) -> list[DeclareLaunchArgument]:
             choices=['none', 'rerun'],
             description='rerun: serve a live 3D view to browsers; the log says where.',
         ),
+        DeclareLaunchArgument(
+            'robot_urdf',
+            default_value='',
+            description='URDF of the robot hand that teleop.launch.py commands, to see it in the '
+            'viewer. Empty: none.',
+        ),
     ]
 
 
@@ -251,7 +257,9 @@ def _nodes(context: LaunchContext, subject: str) -> list[Node]:
 
 
 def _viewer(run: _SubjectRun) -> Node:
-    return run.node('viewer_node', remappings=run.remappings)
+    robot = ParameterValue(run.value('robot_urdf'), value_type=str)
+    parameters = [{**run.clock, 'robot_urdf': robot}]
+    return run.node('viewer_node', parameters=parameters, remappings=run.remappings)
 
 
 def _rviz(run: _SubjectRun) -> Node:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, TransformStamped, Vector3
@@ -138,6 +139,12 @@ def point_cloud_message(header: Header, points: NDArray[np.float32]) -> PointClo
     # An array of bytes is copied as a block; anything else byte by byte, with a check of each.
     cloud.data = array('B', data.tobytes())
     return cloud
+
+
+def nanoseconds(message: Any) -> int:
+    """Return the stamp of a message with a header."""
+    stamp = message.header.stamp
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
 def duration(seconds: float) -> Duration:

@@ -26,6 +26,7 @@ from v2v_pose_ros.msg import Skeleton, SkeletonArray
 from v2v_pose_ros.ros.declarations import declare, parameter, ParameterError, Parameters
 from v2v_pose_ros.ros.images import CameraSource, depth_of, InputProblem
 from v2v_pose_ros.ros.qos import image_qos, QOS_PROFILES
+from v2v_pose_ros.ros.teleop.view import TeleopView
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.subjects import Subject
 from v2v_pose_ros.viewer.live import LiveViewer
@@ -51,6 +52,14 @@ class ViewerParameters(Parameters):
     rate: float = parameter(15.0, 'Scenes per second at most.', span=(0.1, 120.0))
     rectified: bool = parameter(
         False, 'True: the depth image is rectified, so P of camera_info applies.'
+    )
+    robot_urdf: str = parameter(
+        '',
+        'URDF of the robot hand that the teleoperation node commands, to show it beside the hand.',
+    )
+    robot_hands: str = parameter(
+        'v2v_pose/skeletons',
+        "Topic of the hands that the robot hand's commands are compared with.",
     )
     qos_profile: str = parameter(
         'sensor_data',
@@ -97,6 +106,8 @@ class ViewerNode(Node):
         else:
             viewer = Viewer.serve(settings.host, settings.port, settings.web_port)
         self.live = LiveViewer(viewer, self.get_logger().error, 1 / settings.rate)
+        if settings.robot_urdf:
+            TeleopView(self, viewer, settings.robot_urdf, settings.robot_hands)
         self._camera = CameraSource(settings.rectified)
         self._images: OrderedDict[tuple[int, int], Image] = OrderedDict()
         self._stages: Mapping[str, float] = {}

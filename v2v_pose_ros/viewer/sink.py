@@ -108,6 +108,11 @@ class Viewer:
         """Close it."""
         self.close()
 
+    @property
+    def stream(self) -> Any:
+        """The rerun.RecordingStream, for what is drawn beside the scenes."""
+        return self._stream
+
     def close(self) -> None:
         """Write what is left and end the stream."""
         self._stream.flush()

@@ -64,12 +64,13 @@ def main() -> int:
     except UsageError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 2
+    viewer = os.environ.get('DEMO_VIEWER', '').strip()
     interrupted = interruption()
     # Imported here: it takes a moment, in which Ctrl-C is heard already.
     if who == 'teleop':
         from v2v_pose_ros.ros.demo import teleop
 
-        return teleop.run(seconds, interrupted)
+        return teleop.run(seconds, interrupted, viewer)
     from v2v_pose_ros.ros.demo.session import run
 
-    return run(who, seconds, interrupted, os.environ.get('DEMO_VIEWER', '').strip())
+    return run(who, seconds, interrupted, viewer)

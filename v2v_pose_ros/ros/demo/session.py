@@ -22,8 +22,9 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros.demo import viewer as demo_viewer
 from v2v_pose_ros.ros.demo.picture import draw
 from v2v_pose_ros.ros.demo.report import NodeState, plain_line, RunStatistics, summary, table
-from v2v_pose_ros.ros.demo.stage import DemoFailed, Listener, LOADING, nanoseconds, RESULTS, Stage
+from v2v_pose_ros.ros.demo.stage import DemoFailed, Listener, LOADING, RESULTS, Stage
 from v2v_pose_ros.ros.images import depth_of
+from v2v_pose_ros.ros.messages import nanoseconds
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.skeletons import Skeleton, SKELETONS
 

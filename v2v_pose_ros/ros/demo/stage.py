@@ -10,7 +10,6 @@ import random
 import socket
 import sys
 import time
-from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -91,12 +90,6 @@ class Listener:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
-
-
-def nanoseconds(message: Any) -> int:
-    """Return the stamp of a message."""
-    stamp = message.header.stamp
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
 def free_domain(candidates: Sequence[int] = range(1, 102)) -> int:

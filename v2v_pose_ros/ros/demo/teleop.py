@@ -24,10 +24,13 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros.demo.stage import DemoFailed, Listener, LOADING, nanoseconds, RESULTS, Stage
+from v2v_pose_ros.ros.demo import viewer as demo_viewer
+from v2v_pose_ros.ros.demo.stage import DemoFailed, Listener, LOADING, RESULTS, Stage
+from v2v_pose_ros.ros.messages import nanoseconds
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.ros.teleop.input import positions_of
-from v2v_pose_ros.teleoperation.hand import finger_angles, palm_length
+from v2v_pose_ros.teleoperation.following import Following
+from v2v_pose_ros.teleoperation.hand import palm_length
 from v2v_pose_ros.teleoperation.openings import openings
 
 MODULES = {
@@ -42,7 +45,24 @@ PARAMETERS = {
 }
 GRIPPER = """<?xml version="1.0"?>
 <robot name="gripper">
-  <link name="palm"/><link name="left_finger"/><link name="right_finger"/>
+  <link name="palm">
+    <visual>
+      <origin xyz="0.02 0 0"/><geometry><box size="0.04 0.12 0.03"/></geometry>
+      <material name="dark"><color rgba="0.25 0.27 0.3 1"/></material>
+    </visual>
+  </link>
+  <link name="left_finger">
+    <visual>
+      <origin xyz="0.07 0.006 0"/><geometry><box size="0.06 0.012 0.02"/></geometry>
+      <material name="bright"><color rgba="0.9 0.55 0.15 1"/></material>
+    </visual>
+  </link>
+  <link name="right_finger">
+    <visual>
+      <origin xyz="0.07 -0.006 0"/><geometry><box size="0.06 0.012 0.02"/></geometry>
+      <material name="bright"/>
+    </visual>
+  </link>
   <joint name="left_finger_joint" type="prismatic">
     <parent link="palm"/><child link="left_finger"/><axis xyz="0 1 0"/>
     <limit lower="0.0" upper="0.04" effort="20" velocity="0.4"/>
@@ -55,6 +75,7 @@ GRIPPER = """<?xml version="1.0"?>
 </robot>
 """
 STROKE = 0.04  # m, of the gripper above
+TRUTH = 'synthetic_camera/ground_truth'
 
 
 class TeleopStatistics:
@@ -62,7 +83,8 @@ class TeleopStatistics:
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.truths: dict[int, NDArray[np.float64]] = {}
+        self.frames = 0
+        self.following = Following()
         self.latencies: list[float] = []
         self.finger_errors: list[NDArray[np.float64]] = []
         self.wrist_errors: list[float] = []
@@ -72,28 +94,29 @@ class TeleopStatistics:
 
     def truth(self, stamp: int, positions: NDArray[np.float64]) -> None:
         """Take in the true joints [21, 3] of a frame, metres; stamps are nanoseconds."""
-        self.truths[stamp] = positions
+        self.frames += 1
+        self.following.see(stamp, positions)
 
     def fingers(self, stamp: int, published: int, angles: NDArray[np.float64]) -> None:
         """Take in commanded finger angles [20], rad, that were published then."""
-        truth = self.truths.get(stamp)
-        if truth is None:  # a held command, which has a stamp of its own
+        errors = self.following.finger_errors(stamp, angles)
+        if errors is None:  # a held command, which has a stamp of its own
             return
         self.first, self.last = self.first or published, published
         self.latencies.append((published - stamp) * 1e-6)
-        self.finger_errors.append(np.rad2deg(np.abs(angles - finger_angles(truth))))
+        self.finger_errors.append(errors)
 
     def wrist(self, stamp: int, position: NDArray[np.float64]) -> None:
         """Take in a commanded wrist [3], metres."""
-        truth = self.truths.get(stamp)
-        if truth is not None:
-            self.wrist_errors.append(1e3 * float(np.linalg.norm(position - truth[0])))
+        error = self.following.wrist_error(stamp, position)
+        if error is not None:
+            self.wrist_errors.append(error)
 
     def gripper(self, stamp: int, position: float) -> None:
         """Take in the commanded position of the gripper's finger, metres."""
-        truth = self.truths.get(stamp)
-        if truth is not None:
-            target = STROKE * openings(truth, float(palm_length(truth)))[0]
+        hand = self.following.hand(stamp)
+        if hand is not None:
+            target = STROKE * openings(hand, float(palm_length(hand)))[0]
             self.gripper_errors.append(1e3 * abs(position - target))
 
     def report(self) -> dict[str, Any]:
@@ -102,7 +125,7 @@ class TeleopStatistics:
         count = len(self.latencies)
         return {
             'subject': 'teleop',
-            'frames_sent': len(self.truths),
+            'frames_sent': self.frames,
             'commands': count,
             'rate_hz': round((count - 1) / seconds, 1) if seconds > 0 else 0.0,
             'losses': self.losses,
@@ -133,7 +156,7 @@ class TeleopWatch(Listener):
         qos = QoSProfile(depth=200)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         subscribe = self.node.create_subscription
-        subscribe(SkeletonArray, 'synthetic_camera/ground_truth', self._on_truth, qos)
+        subscribe(SkeletonArray, TRUTH, self._on_truth, qos)
         subscribe(JointState, 'v2v_teleop/command/finger_angles', self._on_fingers, qos)
         subscribe(PoseStamped, 'v2v_teleop/command/wrist_pose', self._on_wrist, qos)
         subscribe(JointState, 'v2v_teleop/command/robot_joints', self._on_gripper, qos)
@@ -168,8 +191,11 @@ class TeleopWatch(Listener):
         self.state = message.data
 
 
-def run(seconds: float, interrupted: Event) -> int:
-    """Teleoperate for seconds, or until interrupted (infinity); return the exit status."""
+def run(seconds: float, interrupted: Event, viewer: str = '') -> int:
+    """Teleoperate for seconds, or until interrupted (infinity); return the exit status.
+
+    The viewer is '1' or the name of an .rrd file, as for `demo.viewer`; empty or '0' for none.
+    """
     stage = Stage()
     console = stage.console
     try:
@@ -179,11 +205,15 @@ def run(seconds: float, interrupted: Event) -> int:
                 f'Starting camera, pose node and teleoperation (ROS_DOMAIN_ID={stage.domain}, '
                 f'output in {RESULTS}/).'
             )
-            urdf = RESULTS / 'gripper.urdf'
+            urdf = (RESULTS / 'gripper.urdf').resolve()
             urdf.write_text(GRIPPER)
-            robot = {'robot': 'gripper', 'urdf': str(urdf.resolve())}
+            robot = {'robot': 'gripper', 'urdf': str(urdf)}
             teleop = {**PARAMETERS['teleop_node'], **robot}
             stage.start(MODULES, {**PARAMETERS, 'teleop_node': teleop})
+            if viewer not in ('', '0'):
+                shown = {'robot_urdf': str(urdf), 'robot_hands': TRUTH}
+                said = demo_viewer.start(stage.children, viewer, stage.environment, **shown)
+                console.print(said, soft_wrap=True)
             _observe(watch, stage.children, seconds, interrupted, console.print)
     except (ChildDied, DemoFailed) as error:
         console.print(Text(str(error)), style='red', soft_wrap=True)

@@ -13,9 +13,9 @@ from v2v_pose_ros.viewer.sink import page_address
 MODULE = 'v2v_pose_ros.ros.viewer_node'
 
 
-def start(children: Children, wished: str, environment: Mapping[str, str]) -> str:
-    """Start the viewer and return a sentence that says where to look at it."""
-    parameters = {'qos_profile': 'default'}
+def start(children: Children, wished: str, environment: Mapping[str, str], **more: str) -> str:
+    """Start the viewer, with more parameters, and return a sentence: where to look at it."""
+    parameters = {'qos_profile': 'default', **more}
     if wished == '1':
         # Rerun's own ports may be taken, by another demo for example.
         port, web = _free_ports()

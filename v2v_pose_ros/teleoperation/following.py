@@ -1,0 +1,46 @@
+"""How far commands are off the hands that they follow, frame by frame."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v2v_pose_ros.teleoperation.hand import finger_angles
+
+Floats = NDArray[np.float64]
+
+KEPT = 300
+"""Hands that wait for their commands: ten seconds at 30 Hz."""
+
+
+class Following:
+    """Remembers hands by the stamps of their frames, and compares commands with theirs.
+
+    Held commands have stamps of their own and belong to no hand.
+    """
+
+    def __init__(self) -> None:
+        """Start without any hand."""
+        self._hands: OrderedDict[int, Floats] = OrderedDict()
+
+    def see(self, stamp: int, positions: Floats) -> None:
+        """Take in the joints [21, 3] of a frame in metres; stamps are nanoseconds."""
+        self._hands[stamp] = positions
+        while len(self._hands) > KEPT:
+            self._hands.popitem(last=False)
+
+    def hand(self, stamp: int) -> Floats | None:
+        """Return the joints [21, 3] of a frame, None where nobody saw them."""
+        return self._hands.get(stamp)
+
+    def finger_errors(self, stamp: int, angles: Floats) -> Floats | None:
+        """Return how far commanded finger angles [20], in rad, are off, in degrees."""
+        hand = self.hand(stamp)
+        return None if hand is None else np.rad2deg(np.abs(angles - finger_angles(hand)))
+
+    def wrist_error(self, stamp: int, position: Floats) -> float | None:
+        """Return how far a commanded wrist [3], in metres, is off, in millimetres."""
+        hand = self.hand(stamp)
+        return None if hand is None else 1e3 * float(np.linalg.norm(position - hand[0]))
