@@ -18,6 +18,9 @@ from v2v_pose_ros.tracking.tracks import Track, TrackingState
 _GLANCE_PERIOD = 0.06
 """Seconds between two looks for more subjects, so that those who are followed do not wait."""
 
+_SLACK = 0.05
+"""Of the cube: the cube stays where it is while its subject is nearer to its middle."""
+
 _ONE = 0.2
 """Of the cube: two skeletons whose middles are nearer are one subject."""
 
@@ -190,7 +193,8 @@ class Tracker:
             others = [each for other, each in near.items() if other.state != 'coasting']
             own = joints if near and track.state != 'coasting' else None
             scene = self.estimator.without(depth, camera, others, own)
-            found = self._look_at(track, scene, camera, place, timings)
+            centre = track.centre(place, _SLACK * self.estimator.cube_size)
+            found = self._look_at(track, scene, camera, centre, timings)
             if (
                 found is not None
                 and found.confidence >= self.options.min_confidence

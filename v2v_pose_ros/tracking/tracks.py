@@ -32,6 +32,7 @@ class Track:
         since: when it was seen first.
         state: what is known of it.
         velocity: [3] m/s.
+        cube: [3] metres, where the cube was that it was looked for in; None before the first.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Track:
     since: float
     state: TrackingState = 'acquiring'
     velocity: FloatArray = field(default_factory=lambda: np.zeros(3, np.float32))
+    cube: FloatArray | None = None
 
     @property
     def place(self) -> FloatArray:
@@ -50,6 +52,16 @@ class Track:
     def expected(self, stamp: float) -> FloatArray:
         """Return where the joints are expected [J, 3]; this is for looking, never a result."""
         return self.joints + self.velocity * np.float32(min(stamp - self.seen, _FORESIGHT))
+
+    def centre(self, place: FloatArray, slack: float) -> FloatArray:
+        """Return where the cube goes for a place [3]: where it was, if that is within the slack.
+
+        A cube that shook with the joints would shift the grid under a subject at rest, and make
+        its joints shake in turn.
+        """
+        if self.cube is None or np.abs(place - self.cube).max() > slack:
+            self.cube = place
+        return self.cube
 
     def see(self, joints: FloatArray, stamp: float, acquire_time: float) -> None:
         """Take over what was seen, and count it once it was seen for the time to acquire it."""
@@ -63,11 +75,19 @@ class Track:
 
     def remembered(self) -> dict[str, Any]:
         """Return everything in numbers and texts."""
-        numbers = {'joints': self.joints.tolist(), 'velocity': self.velocity.tolist()}
+        numbers = {
+            'joints': self.joints.tolist(),
+            'velocity': self.velocity.tolist(),
+            'cube': None if self.cube is None else self.cube.tolist(),
+        }
         return {**vars(self), **numbers, 'side': asdict(self.side)}
 
     @classmethod
     def recall(cls, remembered: Mapping[str, Any]) -> Track:
         """Return the subject that was remembered."""
-        arrays = {name: np.array(remembered[name], np.float32) for name in ('joints', 'velocity')}
+        arrays = {
+            name: np.array(remembered[name], np.float32)
+            for name in ('joints', 'velocity', 'cube')
+            if remembered[name] is not None
+        }
         return cls(**{**remembered, **arrays, 'side': SideEvidence(**remembered['side'])})
