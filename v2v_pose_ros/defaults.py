@@ -50,8 +50,8 @@ MAX_SUBJECTS = 1
 LOSE_TIME = 0.5
 """Seconds after which a subject that is not seen is lost."""
 
-FILTER_MIN_CUTOFF = 1.5
+FILTER_MIN_CUTOFF = 2.0
 """Cutoff frequency in Hz of the One Euro filter for a joint at rest."""
 
-FILTER_BETA = 30.0
+FILTER_BETA = 80.0
 """How much that cutoff rises with speed, Hz per m/s."""

@@ -12,6 +12,14 @@ from v2v_pose_ros.defaults import FILTER_BETA, FILTER_MIN_CUTOFF
 
 FloatArray = NDArray[np.floating]
 
+_UNSURE = 1.5
+"""A joint whose standard deviation is more than so many times the median's is slowed down."""
+
+_LEAST = 0.05
+"""No joint's cutoff is less than this part of what it would be otherwise."""
+
+_NOTHING = 1e-12  # metres, or square metres
+
 
 @dataclass(frozen=True)
 class OneEuroOptions:
@@ -40,6 +48,15 @@ class OneEuroOptions:
 class OneEuroFilter:
     """A low-pass filter whose cutoff rises with speed (Casiez, Roussel and Vogel, CHI 2012).
 
+    A subject's joints have a motion in common, and each has one of its own.  Each has a cutoff, by
+    its speed, and a joint's weight is that of the motion which made more of the way: a hand that
+    is carried takes along its fingers, and one finger moves alone.  The common motion is free of
+    most noise, as it is a mean.
+
+    A joint that is much less sure than the others, by its covariance, is slower on its own: its
+    cutoff is as its inverse variance.  So a joint of which the network sees two likely places does
+    not jump between them, and still goes where the others go.
+
     One cutoff serves all coordinates of a joint, so that turning the camera turns the result and
     nothing else.  What comes out lies between the measurement and the output before: nothing is
     predicted.
@@ -59,41 +76,81 @@ class OneEuroFilter:
         """Forget the past: the next measurement passes unchanged."""
         self._past = None
 
-    def __call__(self, positions: FloatArray, stamp: float) -> FloatArray:
+    def __call__(
+        self, positions: FloatArray, stamp: float, covariances: FloatArray | None = None
+    ) -> FloatArray:
         """Return filtered positions.
 
         Args:
             positions: [J, 3] metres.
             stamp: of the frame, in seconds; the past does not count when time ran backwards,
                 stood still or jumped.
+            covariances: [J, 3, 3] square metres; without them, or with some that are not
+                finite, all joints are equally sure.
 
         Returns:
             [J, 3] of the same type.
         """
-        past, options = self._past, self.options
+        past = self._past
         if past is None or not 0 < stamp - past.stamp <= self.longest_gap:
-            self._past = _Past(stamp, positions, positions, np.zeros_like(positions))
+            nothing = np.zeros_like(positions)
+            self._past = _Past(stamp, positions, positions, nothing[0], nothing)
             return positions
-        period = stamp - past.stamp
-        velocity = past.velocity + smoothing_factor(options.derivative_cutoff, period) * (
-            (positions - past.measured) / period - past.velocity
-        )
-        speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-        weight = smoothing_factor(options.min_cutoff + options.beta * speed, period)
-        filtered = past.filtered + weight * (positions - past.filtered)
+        period, trust = stamp - past.stamp, _trust(covariances, len(positions))
+        step, own_step = _common_and_own(positions - past.measured, trust)
+        change = smoothing_factor(self.options.derivative_cutoff, period)
+        velocity = past.velocity + change * (step / period - past.velocity)
+        own_velocity = past.own_velocity + change * (own_step / period - past.own_velocity)
+        way, own_way = map(_length, _common_and_own(positions - past.filtered, trust))
+        weight = self._weight(_length(velocity), np.ones(1), period)
+        own_weight = self._weight(trust * _length(own_velocity), trust, period)
+        weights = (weight * way + own_weight * own_way) / np.maximum(way + own_way, _NOTHING)
+        filtered = past.filtered + weights * (positions - past.filtered)
         filtered = filtered.astype(positions.dtype)
-        self._past = _Past(stamp, positions, filtered, velocity)
+        self._past = _Past(stamp, positions, filtered, velocity, own_velocity)
         return filtered
+
+    def _weight(self, speed: FloatArray, trust: FloatArray, period: float) -> FloatArray:
+        """Return the weights of new positions, [J, 1] or [1], for speeds in m/s."""
+        cutoff = self.options.min_cutoff + self.options.beta * speed
+        return smoothing_factor(trust * cutoff, period)
 
 
 @dataclass(frozen=True)
 class _Past:
-    """The frame before; the speed is that of the measurements, which lag behind nothing."""
+    """The frame before; speeds are those of the measurements, which lag behind nothing.
+
+    Attributes:
+        stamp: seconds.
+        measured: [J, 3] metres.
+        filtered: [J, 3].
+        velocity: [3] m/s, of the common motion.
+        own_velocity: [J, 3], of each joint beside that.
+    """
 
     stamp: float
     measured: FloatArray
     filtered: FloatArray
     velocity: FloatArray
+    own_velocity: FloatArray
+
+
+def _trust(covariances: FloatArray | None, joints: int) -> FloatArray:
+    """Return how much to trust each joint [J, 1], up to 1, against the median of all joints."""
+    if covariances is None or not np.isfinite(covariances).all():
+        return np.ones((joints, 1))
+    variance = np.maximum(np.trace(covariances, axis1=-2, axis2=-1)[:, None], _NOTHING)
+    return np.clip(_UNSURE**2 * np.median(variance) / variance, _LEAST, 1.0)
+
+
+def _common_and_own(ways: FloatArray, trust: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean [3] of ways [J, 3], by the joints' trust, and each without it [J, 3]."""
+    common = (trust * ways).sum(axis=0) / trust.sum()
+    return common, ways - common
+
+
+def _length(vectors: FloatArray) -> FloatArray:
+    return np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def smoothing_factor(cutoff: float | FloatArray, period: float) -> FloatArray:

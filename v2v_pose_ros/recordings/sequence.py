@@ -27,7 +27,10 @@ class Smoother:
     ) -> tuple[SkeletonEstimate, ...]:
         """Return the skeletons of a frame, taken at a stamp (s), with steadied positions."""
         return tuple(
-            replace(each, positions=self._filter(each.number)(each.positions, stamp))
+            replace(
+                each,
+                positions=self._filter(each.number)(each.positions, stamp, each.covariances),
+            )
             for each in skeletons
         )
 

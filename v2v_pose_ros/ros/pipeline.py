@@ -233,7 +233,8 @@ class Pipeline:
             return skeleton
         steady.options = OneEuroOptions(applied.filter_min_cutoff, applied.filter_beta)
         steady.longest_gap = applied.lose_time
-        return replace(skeleton, positions=steady(skeleton.positions, stamp))
+        positions = steady(skeleton.positions, stamp, skeleton.covariances)
+        return replace(skeleton, positions=positions)
 
 
 def is_found(estimate: SkeletonEstimate, parameters: NodeParameters) -> bool:
