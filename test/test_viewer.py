@@ -8,7 +8,7 @@ import urllib.request
 import numpy as np
 import pytest
 from recorded import depth_image, FakeEstimator, FakeSource, Types, usual_messages, write_recording
-from rrd_files import contents
+from rrd_files import blueprints, contents, eyes
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.recordings.jobs import Job, Options
@@ -17,7 +17,7 @@ from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.subjects import name_subjects
 from v2v_pose_ros.viewer.live import LiveViewer
 from v2v_pose_ros.viewer.scene import occupied_cells, Scene
-from v2v_pose_ros.viewer.sink import Viewer, ViewerError
+from v2v_pose_ros.viewer.sink import faded, Viewer, ViewerError
 
 CAMERA = Camera(64, 48, 60, 60, 31.5, 23.5)
 START = 1_700_000_000.0
@@ -40,9 +40,11 @@ def written(tmp_path):
 
 
 def test_everything_is_in_the_file_with_its_stamp(written):
-    parts = ('bones', 'joints', 'cube', 'points', 'occupancy')
-    for path in (*(f'/subjects/hand/{part}' for part in parts), '/confidence/hand'):
+    parts = [f'/subjects/hand/{part}' for part in ('bones', 'joints', 'names')]
+    for path in (*parts, '/confidence/hand'):
         assert len(written[path]['stamp']) == 3, path
+    for path in ('/cubes/hand', '/points/hand', '/occupancy/hand'):
+        assert len(written[path]['stamp']) == 3 + 1, path  # and the one where it is cleared
     for path in ('/camera/depth', '/latency/network', '/latency/whole'):
         stamps = [stamp * 1e-9 for stamp in written[path]['stamp']]
         assert stamps == pytest.approx([START + n / 30 for n in range(4)], abs=1e-3)
@@ -53,6 +55,10 @@ def test_joints_are_where_they_were_found_and_have_their_names(written):
     joints = written['/subjects/hand/joints']
     np.testing.assert_allclose(joints['Points3D:positions'][0], expected.estimate.positions)
     assert joints['Points3D:labels'][0] == [f'{name} 0.90' for name in HAND.names]
+    tips = [f'{finger} tip' for finger in ('thumb', 'index', 'middle', 'ring', 'pinky')]
+    names = written['/subjects/hand/names']
+    assert names['Points3D:labels'][0] == tips
+    assert names['Points3D:show_labels'][0] == [True]
     strips = np.array(written['/subjects/hand/bones']['LineStrips3D:strips'][0])
     ends = expected.estimate.positions[np.array(HAND.bones)]
     np.testing.assert_allclose(strips, ends, atol=1e-6)
@@ -67,7 +73,58 @@ def test_depth_is_in_millimetres_as_a_camera_has_it(written):
 
 
 def test_a_subject_that_left_is_cleared_once(written):
-    assert np.ravel(written['/subjects/hand']['Clear:is_recursive']).tolist() == [True]
+    for tree in ('subjects', 'cubes', 'points', 'occupancy'):
+        assert np.ravel(written[f'/{tree}/hand']['Clear:is_recursive']).tolist() == [True]
+
+
+def shown(query: list[str], origin: str, paths: set[str]) -> set[str]:
+    """Return what a view shows: Rerun knows `/**` at the end of a filter and no other wildcard."""
+    found = set()
+    for rule in query:
+        tree = rule.removeprefix('+ ').replace('$origin', f'/{origin}')
+        assert tree.endswith('/**')
+        assert '*' not in tree.removesuffix('/**'), rule
+        stem = tree.removesuffix('/**')
+        found |= {path for path in paths if path == stem or path.startswith(f'{stem}/')}
+    return found
+
+
+def test_the_views_show_what_is_drawn(written, tmp_path):
+    drawn = {path for path in written if path.count('/') > 1 and not path.startswith('/__')}
+    first, *_ = layouts = list(blueprints(tmp_path / 'scenes.rrd'))
+    views = {name: shown(*view, drawn) for name, view in first.items()}
+    skeleton = {f'/subjects/hand/{part}' for part in ('bones', 'joints', 'names')}
+    assert skeleton | {'/camera/depth'} <= views['depth']
+    assert not {'/cubes/hand', '/occupancy/hand'} & views['depth']
+    assert (
+        skeleton | {'/camera/depth', '/cubes/hand', '/points/hand'}
+        <= views['skeletons and points']
+    )
+    assert skeleton | {'/occupancy/hand', '/cubes/hand'} <= views['occupancy grid']
+    assert '/latency/whole' in views['time of every stage, ms']
+    assert '/confidence/hand' in views['confidence']
+    assert set().union(*views.values()) >= drawn
+    assert all(layout == first for layout in layouts)
+
+
+def test_the_first_subject_is_looked_at_from_the_camera_s_side(written, tmp_path):
+    (expected,) = scene(0).subjects
+    middle = expected.estimate.reference_point
+    aimed = [eye for eye in eyes(tmp_path / 'scenes.rrd') if eye]
+    assert aimed == [aimed[0]] * 2  # both views in space, and once: whoever watches may turn them
+    position, target = (np.array(aimed[0][part]) for part in ('position', 'look_target'))
+    np.testing.assert_allclose(target, middle, atol=1e-6)
+    distance = np.linalg.norm(position - middle) / expected.estimate.cube_size
+    assert 1 < distance < 3  # the cube fills the view, and all of it is seen
+    assert position[2] < middle[2]
+    assert aimed[0]['eye_up'] == [0, -1, 0]
+
+
+def test_the_less_certain_a_joint_the_greyer_it_is():
+    colors = np.array([[1.0, 0.0, 0.5, 1.0], [1.0, 0.0, 0.5, 0.2], [1.0, 0.0, 0.5, 0.0]])
+    spread = np.ptp(faded(colors).astype(int), axis=1)
+    assert faded(colors)[0].tolist() == [255, 0, 128]
+    assert spread[0] > spread[1] > spread[2] == 0
 
 
 def test_cells_are_occupied_where_there_are_points():
@@ -90,7 +147,7 @@ def test_the_viewer_of_a_recording_shows_every_frame_also_after_an_interruption(
     process(job)
     written = contents(tmp_path / 'out.rrd')
     assert len(written['/camera/depth']['stamp']) == 8
-    assert len(written['/subjects/hand/points']['stamp']) == 8
+    assert len(written['/points/hand']['stamp']) == 8
 
 
 class SlowViewer:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from v2v_pose_ros.viewer import layout
 from v2v_pose_ros.viewer.sink import Viewer, ViewerError
 
 ROBOT, TRACKING, LATENCY = 'robot', 'tracking', 'command_latency'
@@ -58,7 +59,7 @@ class RobotView:
         self._joints = {joint.name: joint for joint in tree.joints()}
         self._root = f'{_FRAMES}{tree.root_link().name}'
         tree.log_urdf_to_recording(self._stream)
-        self._layout()
+        viewer.arrange(_layout())
 
     def show_joints(self, stamp: float, positions: Mapping[str, float]) -> None:
         """Move joints, and those that mimic them, to positions in rad or m; stamp in seconds."""
@@ -91,23 +92,22 @@ class RobotView:
         for path, value in figures.items():
             self._stream.log(path, self._rr.Scalars(value))
 
-    def _layout(self) -> None:
-        """Show hand and robot together, with the plots of both below."""
-        import rerun.blueprint as rrb
 
-        space = rrb.Spatial3DView(
-            origin='/',
-            name='hand and robot hand',
-            contents=['+ /**', '- /subjects/*/occupancy', '- /subjects/*/cube'],
-        )
-        plots = rrb.Horizontal(
-            rrb.TimeSeriesView(origin=TRACKING, name='commands off the hand: mm, degrees'),
-            rrb.TimeSeriesView(origin=LATENCY, name='image to command, ms'),
-        )
-        self._stream.send_blueprint(
-            rrb.Blueprint(
-                rrb.Vertical(space, plots, row_shares=[3, 1]),
-                rrb.TimePanel(state='collapsed'),
-                collapse_panels=True,
-            )
-        )
+def _layout() -> Any:
+    """Return a blueprint that shows hand and robot together, with the plots of both below."""
+    import rerun.blueprint as rrb
+
+    space = rrb.Spatial3DView(
+        origin='/',
+        name='hand and robot hand',
+        contents=['+ /**', *(f'- /{tree}/**' for tree in (layout.OCCUPANCY, layout.CUBES))],
+    )
+    plots = rrb.Horizontal(
+        rrb.TimeSeriesView(origin=TRACKING, name='commands off the hand: mm, degrees'),
+        rrb.TimeSeriesView(origin=LATENCY, name='image to command, ms'),
+    )
+    return rrb.Blueprint(
+        rrb.Vertical(space, plots, row_shares=[3, 1]),
+        rrb.TimePanel(state='collapsed'),
+        collapse_panels=True,
+    )

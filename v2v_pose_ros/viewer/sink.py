@@ -7,17 +7,18 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
-from v2v_pose_ros.camera import Camera
+from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.subjects import draw_subject, Subject
+from v2v_pose_ros.viewer import layout
 from v2v_pose_ros.viewer.scene import GRID, occupied_cells, Scene
 
 APPLICATION = 'v2v_pose_ros'
 WEB_PORT, DATA_PORT = 9090, 9876  # Rerun's own defaults
 
-_CAMERA = 'camera'
-_DEPTH = f'{_CAMERA}/depth'
-_SUBJECTS = 'subjects'
+_GREY = 0.25  # of joints that the network knows nothing about
+_POINT_FILL = 0.4  # of the distance between points: what is behind them shows
 _MEMORY = '25%'  # of the machine's, for what late viewers want to see
 
 
@@ -55,8 +56,11 @@ class Viewer:
         """Draw into a rerun.RecordingStream; see the other constructors."""
         self._rr, self._stream, self.address = _rerun(), stream, address
         self._camera: Camera | None = None
+        self._far = 0.0  # metres, drawn white
         self._shown: set[str] = set()
-        self._layout()
+        self._aimed = False
+        self._log('/', self._rr.ViewCoordinates.RDF, static=True)
+        self._stream.send_blueprint(layout.blueprint())
 
     @classmethod
     def to_file(cls, path: Path) -> Viewer:
@@ -118,113 +122,124 @@ class Viewer:
         self._stream.flush()
         self._stream.disconnect()
 
+    def arrange(self, blueprint: Any) -> None:
+        """Arrange the views by a rerun.blueprint.Blueprint, whatever is shown from now on."""
+        self._stream.send_blueprint(blueprint)
+        self._aimed = True
+
     def show(self, scene: Scene) -> None:
         """Draw a scene."""
-        self._stream.set_time('stamp', timestamp=scene.stamp)
+        self._stream.set_time(layout.TIMELINE, timestamp=scene.stamp)
         self._show_depth(scene)
         present = {subject.identity for subject in scene.subjects}
         for identity in self._shown - present:
-            self._log(f'{_SUBJECTS}/{identity}', self._rr.Clear(recursive=True))
+            for tree in layout.SUBJECT_TREES:
+                self._log(f'{tree}/{identity}', self._rr.Clear(recursive=True))
         self._shown = present
         for subject in scene.subjects:
-            self._show_subject(scene, subject)
+            self._aim(subject)
+            self._show_skeleton(subject)
+            self._show_cube(scene, subject)
         for stage, seconds in scene.timings.items():
-            self._log(f'latency/{stage}', self._rr.Scalars(1000 * seconds))
+            self._log(f'{layout.LATENCY}/{stage}', self._rr.Scalars(1000 * seconds))
         if scene.timings:
-            self._log('latency/whole', self._rr.Scalars(1000 * sum(scene.timings.values())))
+            whole = 1000 * sum(scene.timings.values())
+            self._log(f'{layout.LATENCY}/whole', self._rr.Scalars(whole))
 
     def _log(self, path: str, what: Any, **options: Any) -> None:
         self._stream.log(path, what, **options)
 
+    def _aim(self, subject: Subject) -> None:
+        """Look at the first subject; afterwards, whoever watches turns the view."""
+        if not self._aimed:
+            estimate = subject.estimate
+            self.arrange(layout.blueprint(estimate.reference_point, estimate.cube_size))
+
     def _show_depth(self, scene: Scene) -> None:
         rr, camera = self._rr, scene.camera
         if camera != self._camera:
-            self._camera = camera
+            self._camera, self._far = camera, _farthest(scene.depth)
             pinhole = rr.Pinhole(
                 image_from_camera=camera.matrix,
                 resolution=[camera.width, camera.height],
                 camera_xyz=rr.ViewCoordinates.RDF,
                 image_plane_distance=0.1,
             )
-            self._log(_CAMERA, pinhole)
+            self._log(layout.CAMERA, pinhole)
         millimetres = np.rint(scene.depth * 1000).clip(0, 65535).astype(np.uint16)
-        self._log(_DEPTH, rr.DepthImage(millimetres, meter=1000.0))
-
-    def _show_subject(self, scene: Scene, subject: Subject) -> None:
-        rr, estimate, path = self._rr, subject.estimate, f'{_SUBJECTS}/{subject.identity}'
-        bones, joints = draw_subject(estimate)
-        self._log(
-            f'{path}/bones',
-            rr.LineStrips3D(
-                bones.points.reshape(-1, 2, 3), colors=bones.colors[::2], radii=bones.size / 2
-            ),
+        image = rr.DepthImage(
+            millimetres,
+            meter=1000.0,
+            colormap='grayscale',  # near is dark, so that bones of any colour stand out
+            depth_range=[0.0, 1000 * self._far],
+            point_fill_ratio=_POINT_FILL,
         )
+        self._log(layout.DEPTH, image)
+
+    def _show_skeleton(self, subject: Subject) -> None:
+        """Draw bones and joints; all names appear under the mouse, those of the ends always."""
+        rr, estimate = self._rr, subject.estimate
+        path = f'{layout.SKELETONS}/{subject.identity}'
+        skeleton, (bones, joints) = estimate.skeleton, draw_subject(estimate)
+        strips = rr.LineStrips3D(
+            bones.points.reshape(-1, 2, 3), colors=faded(bones.colors[::2]), radii=bones.size / 2
+        )
+        self._log(f'{path}/bones', strips)
         labels = [
             f'{name} {confidence:.2f}'
-            for name, confidence in zip(estimate.skeleton.names, estimate.confidences, strict=True)
+            for name, confidence in zip(skeleton.names, estimate.confidences, strict=True)
         ]
-        self._log(
-            f'{path}/joints',
-            rr.Points3D(
-                joints.points,
-                colors=joints.colors,
-                radii=joints.size / 2,
-                labels=labels,
-                show_labels=False,
-            ),
+        look: dict[str, Any] = {'colors': faded(joints.colors), 'radii': joints.size / 2}
+        points = rr.Points3D(joints.points, labels=labels, show_labels=False, **look)
+        self._log(f'{path}/joints', points)
+        parents = {joint.parent for joint in skeleton.joints}
+        ends = [index for index, name in enumerate(skeleton.names) if name not in parents]
+        names = rr.Points3D(
+            joints.points[ends],
+            labels=[skeleton.names[index].replace('_', ' ') for index in ends],
+            show_labels=True,
+            colors=look['colors'][ends],
+            radii=joints.size / 2,
         )
-        self._log(f'confidence/{subject.identity}', rr.Scalars(float(estimate.confidence)))
+        self._log(f'{path}/names', names)
+        confidence = rr.Scalars(float(estimate.confidence))
+        self._log(f'{layout.CONFIDENCE}/{subject.identity}', confidence)
+
+    def _show_cube(self, scene: Scene, subject: Subject) -> None:
+        """Draw the cube, the points measured in it, and the grid that the network sees."""
+        rr, estimate, identity = self._rr, subject.estimate, subject.identity
         centre, edge = estimate.reference_point, estimate.cube_size
-        self._log(
-            f'{path}/cube',
-            rr.Boxes3D(centers=[centre], sizes=[[edge] * 3], colors=[150, 150, 150]),
+        box = rr.Boxes3D(
+            centers=[centre],
+            sizes=[[edge] * 3],
+            colors=[150, 150, 150],
+            fill_mode='MajorWireframe',
         )
+        self._log(f'{layout.CUBES}/{identity}', box)
         points = scene.cube_points(subject)
-        self._log(f'{path}/points', rr.Points3D(points, radii=edge / 400, colors=[90, 170, 255]))
+        cloud = rr.Points3D(points, radii=edge / 500, colors=[90, 170, 255])
+        self._log(f'{layout.POINTS}/{identity}', cloud)
         cells = occupied_cells(points, centre, edge)
-        self._log(
-            f'{path}/occupancy',
-            rr.Boxes3D(
-                centers=cells,
-                half_sizes=np.full_like(cells, edge / GRID / 2),
-                colors=[255, 190, 90, 90],
-                fill_mode='solid',
-            ),
+        occupied = rr.Boxes3D(
+            centers=cells,
+            half_sizes=np.full_like(cells, edge / GRID / 2),
+            colors=[255, 190, 90, 90],
+            fill_mode='solid',
         )
+        self._log(f'{layout.OCCUPANCY}/{identity}', occupied)
 
-    def _layout(self) -> None:
-        """Arrange the views and name the axes: x right, y down, z forward."""
-        import rerun.blueprint as rrb
 
-        self._log('/', self._rr.ViewCoordinates.RDF, static=True)
-        space = rrb.Spatial3DView(
-            origin='/',
-            name='skeletons and points',
-            contents=['+ /**', f'- /{_SUBJECTS}/*/occupancy'],
-        )
-        grid = rrb.Spatial3DView(
-            origin='/',
-            name='occupancy',
-            contents=[f'+ /{_SUBJECTS}/*/{part}' for part in ('occupancy', 'cube', 'bones')],
-        )
-        depth = rrb.Spatial2DView(
-            origin=_CAMERA,
-            name='depth',
-            contents=[
-                f'+ /{_DEPTH}',
-                *(f'+ /{_SUBJECTS}/*/{part}' for part in ('bones', 'joints')),
-            ],
-        )
-        plots = rrb.Horizontal(
-            rrb.TimeSeriesView(origin='latency', name='milliseconds'),
-            rrb.TimeSeriesView(origin='confidence', name='confidence'),
-        )
-        self._stream.send_blueprint(
-            rrb.Blueprint(
-                rrb.Vertical(
-                    rrb.Horizontal(rrb.Tabs(space, grid), depth), plots, row_shares=[3, 1]
-                ),
-                rrb.TimePanel(state='collapsed'),
-                collapse_panels=True,
-            )
-        )
+def _farthest(depth: FloatArray) -> float:
+    """Return the depth to draw white, half as far again as nearly everything is, in metres."""
+    measured = depth[depth > 0]
+    return 1.5 * float(np.percentile(measured, 98)) if len(measured) else 1.0
+
+
+def faded(colors: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return colours [N, 3] in 0..255 of colours [N, 4] in 0..1: opacity becomes greyness.
+
+    Rerun draws points and lines opaque.
+    """
+    opacity = colors[:, 3:]
+    mixed = opacity * colors[:, :3] + (1 - opacity) * _GREY
+    return np.rint(255 * mixed).astype(np.uint8)
