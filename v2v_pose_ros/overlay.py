@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -13,6 +13,11 @@ from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.estimator import SkeletonEstimate
 
 Image = NDArray[Any]
+
+_DARK = (0, 0, 0)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_SMALLEST = 0.35  # letters 8 pixels high
+_CUT = '...'
 
 
 def color_depth(depth: FloatArray, near: float | None = None, far: float | None = None) -> Image:
@@ -47,7 +52,7 @@ def draw_skeletons(
 ) -> Image:
     """Draw bones, joints and cubes on a copy of an image of the camera's size.
 
-    Uncertain joints are drawn hollow.
+    All have a dark rim, to be seen on any colour. Uncertain joints are drawn hollow.
     """
     canvas = image.copy()
     scale = max(1, round(camera.width / 424))
@@ -57,22 +62,43 @@ def draw_skeletons(
         visible = estimate.positions[:, 2] > 0.02
         pixels = camera.project(np.where(visible[:, None], estimate.positions, [0, 0, 1]))
         points = [(round(float(u)), round(float(v))) for u, v in pixels.clip(-9999, 9999)]
-        for parent, child in estimate.skeleton.bones:
-            if visible[parent] and visible[child]:
-                color = _bgr(estimate.skeleton.joints[child].color)
-                cv2.line(canvas, points[parent], points[child], color, scale + 1, cv2.LINE_AA)
-        for index, joint in enumerate(estimate.skeleton.joints):
-            if visible[index]:
-                certain = estimate.confidences[index] >= 0.5
-                cv2.circle(
-                    canvas,
-                    points[index],
-                    2 * scale,
-                    _bgr(joint.color),
-                    cv2.FILLED if certain else 1,
-                    cv2.LINE_AA,
-                )
+        for rim in (2, 0):
+            _draw_bones(canvas, estimate, points, visible, scale, rim)
+        _draw_joints(canvas, estimate, points, visible, scale)
     return canvas
+
+
+def _draw_bones(
+    canvas: Image,
+    estimate: SkeletonEstimate,
+    points: Sequence[tuple[int, int]],
+    visible: NDArray[np.bool_],
+    scale: int,
+    rim: int,
+) -> None:
+    """Draw the bones between visible joints, or with a rim what lies around them."""
+    for parent, child in estimate.skeleton.bones:
+        if visible[parent] and visible[child]:
+            color = _DARK if rim else _bgr(estimate.skeleton.joints[child].color)
+            ends = points[parent], points[child]
+            cv2.line(canvas, *ends, color, scale + 1 + rim, cv2.LINE_AA)
+
+
+def _draw_joints(
+    canvas: Image,
+    estimate: SkeletonEstimate,
+    points: Sequence[tuple[int, int]],
+    visible: NDArray[np.bool_],
+    scale: int,
+) -> None:
+    """Draw the visible joints."""
+    for index, joint in enumerate(estimate.skeleton.joints):
+        if not visible[index]:
+            continue
+        place, color = points[index], _bgr(joint.color)
+        cv2.circle(canvas, place, 2 * scale + 1, _DARK, cv2.FILLED, cv2.LINE_AA)
+        certain = estimate.confidences[index] >= 0.5
+        cv2.circle(canvas, place, 2 * scale, color, cv2.FILLED if certain else 1, cv2.LINE_AA)
 
 
 def _bgr(color: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -100,13 +126,26 @@ def _draw_cube(canvas: Image, camera: Camera, estimate: SkeletonEstimate) -> Non
 
 
 def add_status(image: Image, text: str) -> Image:
-    """Write a line of text at the top left of a copy of an image."""
-    canvas = image.copy()
+    """Write a line of text at the top left of a copy of an image, dots where it is too long."""
+    canvas, margin = image.copy(), 8
     size = max(0.4, image.shape[1] / 1100)
-    x, y = 8, round(28 * size) + 4
+    text, size = _fitted(text, size, image.shape[1] - 2 * margin)
+    x, y = margin, round(28 * size) + 4
     # A dark rim of shifted copies: thicker letters are wider, too, and would not lie below.
     rim = [(x + right, y + down) for right in (-1, 1) for down in (-1, 1)]
-    for place, color in (*((place, (0, 0, 0)) for place in rim), ((x, y), (255, 255, 255))):
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(canvas, text, place, font, size, color, 1, cv2.LINE_AA)
+    for place, color in (*((place, _DARK) for place in rim), ((x, y), (255, 255, 255))):
+        cv2.putText(canvas, text, place, _FONT, size, color, 1, cv2.LINE_AA)
     return canvas
+
+
+def _fitted(text: str, size: float, room: int) -> tuple[str, float]:
+    """Return text and size, smaller and cut off if need be, to be no wider than the room."""
+
+    def is_too_wide() -> bool:
+        return int(cv2.getTextSize(text, _FONT, size, 1)[0][0]) > room
+
+    while is_too_wide() and size > _SMALLEST:
+        size *= 0.95
+    while is_too_wide() and len(text) > len(_CUT):
+        text = text[: -len(_CUT) - 1] + _CUT
+    return text, size
