@@ -85,6 +85,7 @@ def test_the_original_is_copied_and_results_come_beside_it(tmp_path, storage, co
     assert copied(tmp_path / 'out') == copied(source)
     with Recording(tmp_path / 'out') as result:
         assert result.storage == storage
+        assert result.compressed == (storage == 'mcap' and compression != '')
         assert set(result.topics) == {DEPTH, INFO, '/chatter', *ADDED}
     assert not (tmp_path / 'out.part').exists()
 

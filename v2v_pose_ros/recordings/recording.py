@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 import io
 from pathlib import Path
+import struct
 from typing import Any
 
 from rosbags.convert.converter import generate_message_converter, LATCH
@@ -22,6 +23,11 @@ from v2v_pose_ros.recordings.types import TYPES
 
 _UNKNOWN_HASH = 'RIHS01_' + '0' * 64
 _RENAMED = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}  # in ROS 1 bags of old
+
+_MCAP_MAGIC = 8  # bytes at the beginning
+_MCAP_RECORD = struct.Struct('<BQ')  # what a record is, and how many bytes follow
+_MCAP_CHUNK = 6
+_MCAP_CHUNK_COMPRESSION = 28  # bytes of times, size and checksum before the compression's name
 
 Convert = Callable[[bytes], 'bytes | memoryview']
 
@@ -108,13 +114,17 @@ class Recording:
         """How it is stored: 'sqlite3' or 'mcap', 'ros1' for bags of ROS 1."""
         if self.is_ros1:
             return 'ros1'
-        files = storage_files(self.path) if self.path.is_dir() else [self.path]
-        return 'sqlite3' if any('.db3' in file.suffixes for file in files) else 'mcap'
+        return 'sqlite3' if any('.db3' in file.suffixes for file in self._files()) else 'mcap'
 
     @property
     def compressed(self) -> bool:
-        """Whether rosbag2 compressed its files or messages."""
-        return not self.is_ros1 and self._reader.compression_mode is not None
+        """Whether its files, its messages or its chunks are compressed."""
+        if self.is_ros1:
+            return False
+        return bool(self._reader.compression_mode) or any(map(_has_small_chunks, self._files()))
+
+    def _files(self) -> list[Path]:
+        return storage_files(self.path) if self.path.is_dir() else [self.path]
 
     def messages(self, topics: Collection[str] = ()) -> Iterator[RecordedMessage]:
         """Yield the messages of topics, of all by default, as they were recorded.
@@ -207,6 +217,21 @@ class Recording:
                 'ROS 1 .bag is expected. One that was cut off can often be repaired: '
                 '"ros2 bag reindex", "mcap recover" or "rosbag reindex"'
             ) from error
+
+
+def _has_small_chunks(path: Path) -> bool:
+    """Tell whether the first chunk of an MCAP file is compressed; see the format's records."""
+    if path.suffix != '.mcap':
+        return False
+    with path.open('rb') as file:
+        file.seek(_MCAP_MAGIC)
+        while len(head := file.read(_MCAP_RECORD.size)) == _MCAP_RECORD.size:
+            kind, size = _MCAP_RECORD.unpack(head)
+            if kind == _MCAP_CHUNK:
+                file.seek(_MCAP_CHUNK_COMPRESSION, io.SEEK_CUR)
+                return file.read(4) != bytes(4)  # the length of the compression's name
+            file.seek(size, io.SEEK_CUR)
+    return False
 
 
 def _unchanged(data: bytes) -> bytes:
