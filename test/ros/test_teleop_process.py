@@ -1,5 +1,6 @@
 """Teleoperation with real processes over DDS: what a robot is told, and when nothing."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 import os
@@ -9,9 +10,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from ros_bench import wait_until
 from teleop_bench import COMMANDS, MEASURED, PERIOD, TeleopBench
 from teleop_hands import open_hand, pinching_hand
+
+from v2v_pose_ros.msg import SkeletonArray
+from v2v_pose_ros.skeletons import HAND
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # s
@@ -34,6 +40,9 @@ class Process:
 
     def send(self, number: int) -> None:
         self._process.send_signal(number)
+
+    def wait(self) -> None:
+        self._process.wait(PATIENCE)
 
     def finish(self, number: int | None = signal.SIGINT) -> tuple[int, str]:
         """End it; return its status and output."""
@@ -64,7 +73,7 @@ def start(context) -> Iterator:
     for process in processes:
         process.send(signal.SIGCONT)
         status, output = process.finish()
-        assert status == 0, output
+        assert status in (0, -signal.SIGKILL), output
         assert 'Traceback' not in output
     for bench in benches:
         bench.close()
@@ -109,29 +118,141 @@ def test_nothing_is_commanded_before_arming(start):
     bench.show_until(lambda: commands(bench) > 0, open_hand(), 'a command')
 
 
-@pytest.mark.parametrize('loss', ['no hand in the frames', 'no frames'])
-def test_a_lost_hand_is_held_within_two_frame_periods(start, loss):
+LOSSES = {
+    'no hand in the frame': {'positions': None},
+    'no frame at all': None,
+    'a confidence that is low': {'confidence': 0.1},
+    'a skeleton that is a second old': {'stamp': -1.0},
+    'a stamp that runs backwards': {'stamp': -0.2},
+    'a jump': {'positions': open_hand((0.5, 0, 0.5))},
+    'joints that are not finite': {'positions': np.full((len(HAND), 3), np.nan)},
+    'joints that are missing': {'joint_names': ['wrist']},
+    'another frame': {'frame': 'base_link'},
+    'another subject': {'subject_id': 'hand_2'},
+    'another hand': {'handedness': 'left'},
+}
+
+
+def lose(bench: TeleopBench, loss: str) -> None:
+    """Show one frame of a loss, or none."""
+    if (changes := LOSSES[loss]) is None:
+        return
+    changes = {'positions': open_hand((0.05, 0, 0.5)), **changes}
+    if 'stamp' in changes:
+        changes['stamp'] += time.time()
+    bench.show(**changes)
+
+
+def test_a_lost_hand_is_held_within_two_frame_periods_however_it_is_lost(start):
     # A busy machine makes gaps of its own; they must not count as losses here.
     bench, _ = start(grace=1.0)
+    delays = defaultdict(list)
+    for loss in LOSSES:
+        for _ in range(3):
+            bench.arm(open_hand())
+            last_seen = moving(bench, frames=6)
+            lose(bench, loss)
+            arrival, _ = bench.wait_for('command/wrist_twist', last_seen, held_after(last_seen))
+            delays[loss].append(arrival - last_seen)
+            bench.call(False)
+    # A busy machine adds to some of them, and takes away from none.
+    best = {loss: min(each) for loss, each in delays.items()}
+    assert max(best.values()) <= 2 * PERIOD, best
+
+
+def test_a_hand_that_is_lost_stays_lost(start):
+    bench, _ = start()
+    bench.arm(open_hand())
+    moving(bench)
+    bench.show_until(lambda: bench.state == 'lost', None, 'the state lost')
+    held = bench.latest('command/wrist_pose').pose.position.x
+    bench.show(open_hand((0.3, 0, 0.5)), frames=10)
+    assert bench.state == 'lost'
+    assert bench.latest('command/wrist_pose').pose.position.x == held
+
+
+class Chain:
+    """A synthetic camera and a pose node that knows the truth, each in a process of its own."""
+
+    MODULES = ('v2v_pose_ros.ros.synthetic_camera', 'perfect_pose_node')
+
+    def __init__(self, bench: TeleopBench) -> None:
+        self.seen: list[float] = []  # when hands arrived here
+        bench.node.create_subscription(SkeletonArray, 'v2v_pose/skeletons', self._on_hands, 10)
+        self._bench = bench
+        path = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'
+        self._environment = {**os.environ, 'PYTHONPATH': path}
+        self._processes = {module: self._start(module) for module in self.MODULES}
+
+    def _start(self, module: str) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, '-m', module], env=self._environment)
+
+    def _on_hands(self, message: SkeletonArray) -> None:
+        if message.skeletons:
+            self.seen.append(time.monotonic())
+
+    def arm(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self._bench.call(True).success or self._bench.state != 'armed':
+            assert time.monotonic() < deadline, 'arming was refused to the end'
+            time.sleep(0.02)  # for the next frame, which nobody here is told of
+
+    def kill(self, module: str) -> None:
+        """Kill one of the processes, so that it cannot say anything."""
+        self._processes[module].kill()
+        self._processes[module].wait()
+
+    def restart(self, module: str) -> None:
+        self._processes[module] = self._start(module)
+
+    def close(self) -> None:
+        for module in self.MODULES:
+            self.kill(module)
+
+
+@pytest.mark.parametrize('module', Chain.MODULES)
+def test_a_camera_or_a_pose_node_that_dies_is_a_loss_within_two_frame_periods(start, module):
+    bench, _ = start(
+        {name: COMMANDS[name] for name in ('command/wrist_twist', 'command/wrist_pose')},
+        max_jump=1.0,
+        grace=1.0,
+    )
+    chain = Chain(bench)
     delays = []
-    for _ in range(5):
-        bench.arm(open_hand())
-        last_seen = moving(bench)
-        if loss == 'no hand in the frames':
-            bench.show(None)
-        arrival, _ = bench.wait_for('command/wrist_twist', last_seen, held_after(last_seen))
-        delays.append(arrival - last_seen)
-        bench.show_until(lambda: bench.state == 'lost', None, 'the state lost')
-        held = bench.latest('command/wrist_pose').pose.position.x
-        bench.show(open_hand((0.3, 0, 0.5)), frames=10)
-        assert bench.state == 'lost'
-        assert bench.latest('command/wrist_pose').pose.position.x == held
-    # A busy machine adds to some of them, and takes away from none; two show what the node does.
-    assert sorted(delays)[1] <= 2 * PERIOD, delays
+    try:
+        for attempt in range(3):
+            if attempt:
+                chain.restart(module)
+            chain.arm()
+            since = time.monotonic()
+            bench.wait_for('command/wrist_twist', since, lambda twist: not at_rest(twist))
+            chain.kill(module)
+            wait_until(lambda: bench.state == 'lost', 'the state lost')
+            last_seen = chain.seen[-1]
+            arrival, _ = bench.wait_for('command/wrist_twist', last_seen, held_after(last_seen))
+            delays.append(arrival - last_seen)
+            if delays[-1] <= 2 * PERIOD:
+                break  # a busy machine adds to some of them, and takes away from none
+    finally:
+        chain.close()
+    assert min(delays) <= 2 * PERIOD, delays
+
+
+def test_a_node_that_dies_commands_nothing_more(start):
+    bench, process = start()
+    bench.arm(open_hand())
+    moving(bench, frames=6)
+    process.send(signal.SIGKILL)
+    process.wait()
+    time.sleep(2 * PERIOD)  # what is on its way
+    before = commands(bench)
+    bench.show(open_hand(), frames=10)
+    assert commands(bench) == before > 0
 
 
 def test_after_a_loss_the_robot_moves_only_when_armed_again_and_slowly(start):
-    bench, _ = start(max_linear_speed=0.5)
+    # A busy machine makes gaps of its own; they must not count as losses here.
+    bench, _ = start(max_linear_speed=0.5, grace=1.0)
     bench.arm(open_hand())
     bench.show_until(lambda: commands(bench) > 0, open_hand(), 'a command')
     bench.show_until(lambda: bench.state == 'lost', None, 'the state lost')

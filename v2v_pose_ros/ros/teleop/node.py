@@ -165,7 +165,8 @@ class TeleopNode(ManagedNode):
             self._transforms.destroy()
         self._ticker, self._inputs, self._teleoperator = None, [], None
         self._transforms = None
-        self._state.publish('disarmed')
+        if self._state.changes('disarmed'):
+            self._state.publish('disarmed')
 
     # --- What comes in. ---
 
@@ -240,19 +241,17 @@ class TeleopNode(ManagedNode):
             now: by the steady clock.
             header: of the skeletons that came now; None when none did.
         """
-        teleoperator = self._teleoperator
-        safety, command = teleoperator.safety, teleoperator.command
-        changed = self._state.publish(safety.state)
-        if changed:
-            self._tell(safety.state, safety.reason)
-        if command is None:
-            return
-        if not command.held:
+        safety, command = self._teleoperator.safety, self._teleoperator.command
+        changed = self._state.changes(safety.state)
+        if command is not None and not command.held:
             if header is not None:
                 self._followed += 1
                 self._publish_command(header.stamp, now)
-        elif changed or now - self._published >= _HOLD_PERIOD:
+        elif command is not None and (changed or now - self._published >= _HOLD_PERIOD):
             self._publish_command(self.get_clock().now().to_msg(), now)
+        if changed:  # a robot that is to stop waits for nobody's log
+            self._state.publish(safety.state)
+            self._tell(safety.state, safety.reason)
 
     def _publish_command(self, stamp: Time, now: float) -> None:
         self._published = now

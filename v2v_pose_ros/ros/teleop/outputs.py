@@ -102,12 +102,14 @@ class StateOutput:
         self._publisher = node.create_publisher(String, '~/state', latched)
         self._last = ''
 
-    def publish(self, state: str) -> bool:
-        """Publish the state if it has changed, and tell whether it has."""
-        changed, self._last = state != self._last, state
-        if changed:
-            self._publisher.publish(String(data=state))
-        return changed
+    def changes(self, state: str) -> bool:
+        """Tell whether a state is another one than was published last."""
+        return state != self._last
+
+    def publish(self, state: str) -> None:
+        """Publish a state."""
+        self._last = state
+        self._publisher.publish(String(data=state))
 
 
 def wanted(publisher: Publisher) -> bool:
