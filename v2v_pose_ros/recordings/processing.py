@@ -18,7 +18,7 @@ from v2v_pose_ros import __version__
 from v2v_pose_ros.recordings import messages, RecordingError
 from v2v_pose_ros.recordings.jobs import EstimatorSource, Job, Options, Progress, Report, Summary
 from v2v_pose_ros.recordings.journal import Entry, Journal
-from v2v_pose_ros.recordings.recording import RecordedMessage, Recording
+from v2v_pose_ros.recordings.recording import RecordedMessage, Recording, RESULT_QOS
 from v2v_pose_ros.recordings.sequence import GapCounter, Smoother
 from v2v_pose_ros.recordings.stream import FrameDecoder, recorded_frames, RecordedFrame
 from v2v_pose_ros.recordings.topics import find_streams, Streams
@@ -234,7 +234,8 @@ class _Results:
         self._writer, self._options = writer, options
         wanted = {**_result_topics(options), '/tf': TRANSFORMS}
         self._topics = {
-            kind: copies.get(name) or writer.add_connection(name, kind, typestore=TYPES)
+            kind: copies.get(name)
+            or writer.add_connection(name, kind, typestore=TYPES, offered_qos_profiles=RESULT_QOS)
             for name, kind in wanted.items()
         }
         self._smoother = Smoother() if options.smooth else None

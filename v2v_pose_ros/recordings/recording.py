@@ -13,7 +13,7 @@ from typing import Any
 
 from rosbags.convert.converter import generate_message_converter, LATCH
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.interfaces import Connection, MessageDefinitionFormat, QosDurability
 from rosbags.rosbag2 import Reader, Writer
 from rosbags.typesys import get_types_from_msg
 
@@ -28,6 +28,9 @@ _MCAP_MAGIC = 8  # bytes at the beginning
 _MCAP_RECORD = struct.Struct('<BQ')  # what a record is, and how many bytes follow
 _MCAP_CHUNK = 6
 _MCAP_CHUNK_COMPRESSION = 28  # bytes of times, size and checksum before the compression's name
+
+RESULT_QOS = [LATCH[0]._replace(durability=QosDurability.VOLATILE)]
+"""How results are offered to whoever plays them: reliable and volatile, as the node publishes."""
 
 Convert = Callable[[bytes], 'bytes | memoryview']
 
