@@ -47,6 +47,12 @@ ACQUIRE_MARGIN = 0.05
 MAX_SUBJECTS = 1
 """How many subjects are followed at most."""
 
+PREFERENCES = ('nearest', 'moving')
+"""Who is acquired first where there are several."""
+
+PREFERENCE = 'nearest'
+"""Which of them is, by default."""
+
 LOSE_TIME = 0.5
 """Seconds after which a subject that is not seen is lost."""
 

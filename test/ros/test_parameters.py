@@ -18,9 +18,9 @@ CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'hand.yaml'
 LIVE = {'min_depth', 'max_depth', 'min_confidence', 'marker_lifetime', 'publish_tf'}
 LIVE |= {'cube_size', 'passes', 'tracking', 'acquire_margin', 'acquire_time', 'lose_time'}
 LIVE |= {'filter', 'filter_min_cutoff', 'filter_beta'}
-LIVE |= {'publish_poses', 'publish_markers', 'publish_points', 'publish_overlay'}
+LIVE |= {'publish_hri', 'publish_poses', 'publish_markers', 'publish_points', 'publish_overlay'}
 LIVE |= {f'workspace_{end}_{axis}' for end in ('min', 'max') for axis in 'xyz'}
-LIVE |= {'reference_timeout', 'max_subjects'}
+LIVE |= {'reference_timeout', 'max_subjects', 'prefer'}
 COMMENTED_TOGETHER = {f'workspace_{end}_{axis}' for end in ('min', 'max') for axis in 'xyz'}
 COMMENTED_TOGETHER |= {'max_depth', 'publish_markers', 'publish_points', 'publish_overlay'}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 import time
 
@@ -18,9 +18,10 @@ from visualization_msgs.msg import MarkerArray
 
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.msg import SkeletonArray
-from v2v_pose_ros.ros import messages
+from v2v_pose_ros.ros import hri, messages
 from v2v_pose_ros.ros.overlays import overlay_message, OverlayUnavailable
 from v2v_pose_ros.ros.parameters import NodeParameters
+from v2v_pose_ros.skeletons import BODY
 from v2v_pose_ros.subjects import Subject
 from v2v_pose_ros.workspace import RigidTransform
 
@@ -64,6 +65,7 @@ class Outputs:
         self._overlay = node.create_publisher(Image, '~/overlay', 1)
         self._overlays_work = True
         self._transforms = TransformBroadcaster(node)
+        self._bodies = hri.Bodies(node)
         self._warn = warn
         self._logger = node.get_logger()
         self._shown: set[str] = set()
@@ -92,8 +94,14 @@ class Outputs:
             parameters: as they were for this image.
             picture: what an overlay is drawn on, if anything.
         """
+        people = self._people(camera.subjects, parameters)
         if parameters.publish_tf and camera.subjects:
-            self._publish_transforms(camera.header, camera.subjects)
+            self._publish_transforms(camera.header, camera.subjects, people)
+        if parameters.publish_hri:
+            seen_by = None if picture is None else picture.camera
+            self._bodies.publish(camera.header, people, seen_by, parameters.lose_time)
+        else:
+            self._bodies.clear()
         if parameters.publish_poses and _wanted(self._poses):
             self._poses.publish(messages.pose_array_message(view.header, view.subjects))
         shown = view.subjects if parameters.publish_markers else []
@@ -105,15 +113,33 @@ class Outputs:
             self._publish_overlay(camera.header, camera.subjects, picture)
 
     def clear(self) -> None:
-        """Remove the markers that are shown."""
+        """Remove the markers that are shown, and whoever is listed as tracked."""
+        self._bodies.clear()
         if self._shown:
             gone = sorted(self._shown)
             self._markers.publish(messages.marker_deletion_message(self._header, gone))
         self._shown = set()
 
-    def _publish_transforms(self, header: Header, subjects: Sequence[Subject]) -> None:
+    def _people(
+        self, subjects: Sequence[Subject], parameters: NodeParameters
+    ) -> dict[str, Subject]:
+        """Return those whom REP 155 speaks of, by identifier; nobody unless that is published."""
+        if not (parameters.publish_hri and self._bodies.work):
+            return {}
+        return {
+            hri.body_id(subject, parameters.subject): subject
+            for subject in subjects
+            if subject.estimate.skeleton.name == BODY.name
+        }
+
+    def _publish_transforms(
+        self, header: Header, subjects: Sequence[Subject], people: Mapping[str, Subject]
+    ) -> None:
         if header.frame_id:
-            self._transforms.sendTransform(messages.transform_messages(header, subjects))
+            transforms = messages.transform_messages(header, subjects)
+            for identity, subject in people.items():
+                transforms += hri.transform_messages(header, subject, identity)
+            self._transforms.sendTransform(transforms)
         else:
             self._warn(
                 'frame_id',

@@ -75,6 +75,13 @@ class NodeParameters(Parameters):
         live=True,
         span=(1, 10),
     )
+    prefer: str = parameter(
+        defaults.PREFERENCE,
+        'Who is acquired first, with tracking: the nearest, or who is moving, before a camera '
+        'that stands still; where nobody moves, the nearest.',
+        live=True,
+        choices=defaults.PREFERENCES,
+    )
     rectified: bool = parameter(
         False,
         'True: the depth image is rectified, so P of camera_info applies. False: K and the '
@@ -201,6 +208,12 @@ class NodeParameters(Parameters):
     )
     publish_tf: bool = parameter(
         True, 'Whether to broadcast a TF frame for every joint.', live=True
+    )
+    publish_hri: bool = parameter(
+        False,
+        'Whether to publish people as REP 155 has it, where hri_msgs is installed: '
+        '/humans/bodies/tracked, /humans/bodies/<id>/skeleton2d and the TF frames body_<id>.',
+        live=True,
     )
     publish_poses: bool = _publication('~/poses')
     publish_markers: bool = _publication('~/markers')
