@@ -214,6 +214,7 @@ class Pipeline:
             parameters.acquire_time,
             parameters.lose_time,
             parameters.max_subjects,
+            parameters.prefer,
         )
 
     def _steady(self, estimate: Estimate, stamp: float) -> Estimate:

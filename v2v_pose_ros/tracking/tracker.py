@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from v2v_pose_ros.camera import Camera, FloatArray
-from v2v_pose_ros.defaults import ACQUIRE_MARGIN, LOSE_TIME, MAX_SUBJECTS, MIN_CONFIDENCE
+from v2v_pose_ros.defaults import (
+    ACQUIRE_MARGIN,
+    LOSE_TIME,
+    MAX_SUBJECTS,
+    MIN_CONFIDENCE,
+    PREFERENCE,
+)
 from v2v_pose_ros.estimator import Estimate, PoseEstimator, SkeletonEstimate
 from v2v_pose_ros.localization import bounding_box_middle
+from v2v_pose_ros.tracking.motion import MotionDetector
 from v2v_pose_ros.tracking.sides import SideEvidence
 from v2v_pose_ros.tracking.tracks import Track, TrackingState
 
@@ -23,6 +30,9 @@ _SLACK = 0.05
 
 _ONE = 0.2
 """Of the cube: two skeletons whose middles are nearer are one subject."""
+
+_MOVING = 3
+"""Moving things that are looked at in one frame, the largest."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class TrackerOptions:
         acquire_time: seconds for which a new one must be seen before it counts.
         lose_time: seconds without it after which a subject is lost.
         max_subjects: how many are followed at most.
+        prefer: who is acquired first, one of `defaults.PREFERENCES`; the moving one needs a camera
+            that stands still.
     """
 
     min_confidence: float = MIN_CONFIDENCE
@@ -45,6 +57,7 @@ class TrackerOptions:
     acquire_time: float = 0.0
     lose_time: float = LOSE_TIME
     max_subjects: int = MAX_SUBJECTS
+    prefer: str = PREFERENCE
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._refused: list[FloatArray] = []
         self._glanced = 0.0
+        self._motion = MotionDetector(estimator.cube_size)
 
     @property
     def states(self) -> tuple[TrackingState, ...]:
@@ -107,7 +121,10 @@ class Tracker:
 
     @property
     def memory(self) -> TrackerMemory:
-        """All that is known; a tracker that is given it goes on as this one would."""
+        """All that is known; a tracker that is given it goes on as this one would.
+
+        But for what moves: that takes a moment to be seen anew.
+        """
         return TrackerMemory(
             self.acquisitions,
             self._glanced,
@@ -124,6 +141,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget where the subjects were."""
         self._tracks, self._refused = [], []
+        self._motion.reset()
 
     def __call__(
         self,
@@ -148,7 +166,8 @@ class Tracker:
         timings: dict[str, float] = {}
         self._let_go(stamp, reference)
         seen = self._follow(depth, camera, stamp, timings)
-        new = self._look_for_more(depth, camera, stamp, reference, seen, timings)
+        moving = self._moving(depth, camera, stamp)
+        new = self._look_for_more(depth, camera, stamp, reference, seen, moving, timings)
         if new is not None:
             seen[self._track_of(new, stamp, seen)] = new
         for track in self._tracks:
@@ -230,28 +249,69 @@ class Tracker:
         stamp: float,
         reference: FloatArray | None,
         seen: dict[Track, SkeletonEstimate],
+        moving: Sequence[FloatArray] | None,
         timings: dict[str, float],
     ) -> SkeletonEstimate | None:
         """Return somebody who is not among those seen, if there is room and time for one."""
         if len(seen) >= (self.options.max_subjects if reference is None else 1):
             return None
         if not seen:
-            estimate = self.estimator(depth, camera, reference)
+            estimate = self._search(depth, camera, stamp, reference, moving, timings)
         elif 0 <= stamp - self._glanced < _GLANCE_PERIOD:
             return None
         else:
             self._glanced = stamp
             known = [skeleton.positions for skeleton in seen.values()]
             rest = self.estimator.without(depth, camera, known)
-            estimate, place = self.estimator.glance(rest, camera, self._refused)
-            # Once everything was looked at, it is looked at again.
-            self._refused = [] if place is None else [*self._refused, place]
+            others = [each for each in moving or () if not self._belongs(each, seen.values())]
+            if others:
+                estimate = self.estimator(rest, camera, others[0])
+            else:
+                estimate, place = self.estimator.glance(rest, camera, self._refused)
+                # Once everything was looked at, it is looked at again.
+                self._refused = [] if place is None else [*self._refused, place]
         _add(timings, estimate)
         for skeleton in estimate.skeletons:
             if self._acquirable(skeleton, stamp, seen):
                 self._refused = []
                 return skeleton
         return None
+
+    def _moving(
+        self, depth: FloatArray, camera: Camera, stamp: float
+    ) -> Sequence[FloatArray] | None:
+        """Return where something moves, None while nobody knows; nowhere unless preferred."""
+        if self.options.prefer != 'moving':
+            return ()
+        return self._motion.places(depth, camera, stamp, self.estimator.localizer)
+
+    def _search(
+        self,
+        depth: FloatArray,
+        camera: Camera,
+        stamp: float,
+        reference: FloatArray | None,
+        moving: Sequence[FloatArray] | None,
+        timings: dict[str, float],
+    ) -> Estimate:
+        """Return who is found where nobody is followed: where something moves first of all."""
+        if reference is None:
+            if moving is None and not self._tracks:
+                return Estimate((), {})
+            for place in (moving or ())[:_MOVING]:
+                estimate = self.estimator(depth, camera, place)
+                if any(self._acquirable(each, stamp, {}) for each in estimate.skeletons):
+                    return estimate
+                _add(timings, estimate)
+        return self.estimator(depth, camera, reference)
+
+    def _belongs(self, place: FloatArray, seen: Iterable[SkeletonEstimate]) -> bool:
+        """Tell whether a place is somebody's who is seen: nearer to them than half a cube."""
+        reach = self.estimator.cube_size / 2
+        return any(
+            bool(np.abs(place - bounding_box_middle(each.positions)).max() <= reach)
+            for each in seen
+        )
 
     def _acquirable(
         self, skeleton: SkeletonEstimate, stamp: float, seen: dict[Track, SkeletonEstimate]
