@@ -144,6 +144,45 @@ def test_a_bag_of_ros_1_becomes_mcap_that_ros_2_reads(tmp_path):
     assert (tmp_path / 'out' / 'out.mcap').is_file()
 
 
+def long_recording(path: Path, frames: int, storage: str) -> Path:
+    """Write images of 150 kB; three in four of them are as the one before."""
+    types = Types()
+
+    def messages():
+        for number in range(frames):
+            stamp = START + number * PERIOD
+            depth = np.full((240, 320), 500 + number // 4, np.uint16)
+            yield INFO, 'sensor_msgs/msg/CameraInfo', stamp, types.info(stamp, 320, 240)
+            yield DEPTH, 'sensor_msgs/msg/Image', stamp, types.image(stamp, depth)
+
+    return write_recording(path, messages(), storage)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_memory_does_not_grow_with_the_length(tmp_path, storage):
+    short, long = (long_recording(tmp_path / str(frames), frames, storage) for frames in (30, 250))
+    program = (
+        'import resource, sys; from pathlib import Path; from recorded import FakeSource; '
+        'from v2v_pose_ros.recordings.jobs import Job, Options; '
+        'from v2v_pose_ros.recordings.processing import process\n'
+        'for name in sys.argv[1:]:\n'
+        '    process(Job(Path(name), Path(name + "_out"), Options(FakeSource())))\n'
+        '    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program, str(short), str(long)],
+        env={**os.environ, 'PYTHONPATH': str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    before, after = (1024 * int(line) for line in done.stdout.split())
+    size = sum(file.stat().st_size for file in long.iterdir())
+    assert size > 38e6
+    assert after - before < size / 4
+
+
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(usual, tmp_path):
     process(Job(usual, tmp_path / 'whole' / 'out', options()))
     target = tmp_path / 'resumed' / 'out'
