@@ -7,6 +7,7 @@ stay in a cache, and the overhead of many small operations.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 import math
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,9 @@ VARIANCE_FLOOR = 0.05
 
 _FEW = 16  # cells above the noise floor are listed up to this part of all
 
-_STILL = 1e-5  # cells
-
 _WIDTH = 2 * WINDOW + 1
 _STEPS = np.arange(_WIDTH, dtype=np.float32)
+_INSIDE = np.indices((_WIDTH,) * 3)[::-1].reshape(3, -1).T  # x, y, z of a window's cells
 
 
 def read_cells(codec: VoxelCodec, output: Array) -> tuple[Array, Array, Array]:
@@ -53,10 +53,10 @@ def read_cells(codec: VoxelCodec, output: Array) -> tuple[Array, Array, Array]:
     low = low.clip(0, size - _WIDTH)
     window = _windows(volumes, low)
     if codec.activation == 'softmax':
-        highest = np.array([scan.highest for scan in scans])[:, None, None, None]
-        share = np.array([1 / scan.total for scan in scans])[:, None, None, None]
-        window = np.exp(window - highest) * (share * (math.tau * codec.sigma**2) ** 1.5)
-    window = window.astype(np.float32).clip(0)
+        highest = np.array([[scan.highest] for scan in scans], np.float32)
+        share = (math.tau * codec.sigma**2) ** 1.5 / np.array([[scan.total] for scan in scans])
+        window = np.exp(window - highest) * share.astype(np.float32)
+    window = np.maximum(window, 0).reshape(-1, _WIDTH, _WIDTH, _WIDTH)
     offset = _fit_offset(window, codec.sigma)
     covariances = clean_covariances(_covariances(scans, size), codec.sigma)
     return low + offset, _amplitude(window, offset, codec.sigma), covariances
@@ -115,31 +115,28 @@ def _dense_sums(volume: Array) -> NDArray[np.float64]:
     )
 
 
-def _windows(heatmaps: Array, low: NDArray[np.intp]) -> Array:
-    """Cut [N, 5, 5, 5] from low corners x, y, z [N, 3] on."""
-    x, y, z = (low[:, :, None] + np.arange(_WIDTH)).transpose(1, 0, 2)
-    volume = np.arange(len(heatmaps))[:, None, None, None]
-    cut: Array = heatmaps[volume, z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
-    return cut
+def _windows(volumes: Array, low: NDArray[np.intp]) -> Array:
+    """Cut [N, 5 * 5 * 5] from low corners x, y, z [N, 3] on."""
+    count, size = volumes.shape[:2]
+    strides = np.array([1, size, size**2])
+    corner = np.arange(count) * size**3 + low @ strides
+    return volumes.ravel().take(corner[:, None] + _INSIDE @ strides)
 
 
 def _fit_offset(window: Array, sigma: float) -> Array:
     """Return the centre [N, 3] of the Gaussian whose cut-off mean is the windows'."""
-    total = window.sum(axis=(1, 2, 3)).clip(1e-12)
     slices = window.sum(axis=1)
     profiles = np.stack([slices.sum(axis=1), slices.sum(axis=2), window.sum(axis=(2, 3))], 1)
-    mean = profiles @ _STEPS / total[:, None]
-    centre = mean.copy()
-    for _ in range(6):
-        weight = np.exp((_STEPS - centre[..., None]) ** 2 * np.float32(-0.5 / sigma**2))
-        weight /= weight.sum(axis=-1, keepdims=True)
-        first = weight @ _STEPS
-        variance = weight @ _STEPS**2 - first**2
-        slope = (variance * np.float32(1 / sigma**2)).clip(0.05)
-        before, centre = centre, (centre + (mean - first) / slope).clip(-1, _WIDTH)
-        if np.abs(centre - before).max() < _STILL:
-            break
-    return centre.clip(-0.5, _WIDTH - 0.5)
+    mean = profiles @ _STEPS / profiles[:, :1].sum(axis=-1).clip(1e-12)
+    return np.interp(mean, *_cut_off_means(sigma)).astype(np.float32)
+
+
+@lru_cache
+def _cut_off_means(sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the means of Gaussians that the window cuts off, ascending, and their centres."""
+    centre = np.linspace(-0.5, _WIDTH - 0.5, 2001)
+    weight = np.exp((_STEPS - centre[:, None]) ** 2 * (-0.5 / sigma**2))
+    return weight @ _STEPS / weight.sum(axis=-1), centre
 
 
 def _amplitude(window: Array, offset: Array, sigma: float) -> Array:
@@ -156,10 +153,14 @@ def _amplitude(window: Array, offset: Array, sigma: float) -> Array:
 def _covariances(scans: list[_Scan], size: int) -> NDArray[np.float64]:
     """Return the covariances [N, 3, 3] in squared cells of what is above the noise floor."""
     cell = np.concatenate([scan.cells for scan in scans])
-    weight = np.concatenate([scan.weights for scan in scans]).astype(np.float64)
-    x, y, z = cell % size, cell // size % size, cell // size**2
-    values = np.stack([np.ones(len(cell)), x, y, z, x * x, x * y, x * z, y * y, y * z, z * z])
-    values *= weight
+    line, z = cell // size, cell // size**2  # a remainder takes much longer than a quotient
+    place = np.stack([cell - size * line, line - size * z, z]).astype(np.float64)
+    values = np.empty((10, len(cell)))
+    np.concatenate([scan.weights for scan in scans], out=values[0])
+    np.multiply(place, values[0], out=values[1:4])
+    np.multiply(place, values[1], out=values[4:7])  # xx, xy, xz
+    np.multiply(place[1:], values[2], out=values[7:9])  # yy, yz
+    np.multiply(place[2], values[3], out=values[9])
     counts = np.array([len(scan.cells) for scan in scans])
     sums = np.zeros((10, len(scans)))
     if len(cell):  # a volume without positive values has none

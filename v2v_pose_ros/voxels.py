@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
-from typing import get_args, Literal
+from typing import get_args, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ from v2v_pose_ros.decoding import (
 
 Convention = Literal['cell_centre', 'lua', 'lua_y_up']
 Activation = Literal['identity', 'softmax']
+
+Coordinates = TypeVar('Coordinates', Tensor, NDArray[np.floating])
+"""In torch, which training and GPUs need, or in NumPy, which is faster for a few numbers."""
 
 
 @dataclass(frozen=True)
@@ -162,21 +165,22 @@ class VoxelCodec:
         cells = (self._turn(x, 1) * self.input_size).floor() / 2
         return self._turn(cells, self.output_size - 1)
 
-    def to_metres(self, cells: Tensor, reference: Tensor) -> Tensor:
+    def to_metres(self, cells: Coordinates, reference: Coordinates) -> Coordinates:
         """Return metres [B, J, 3] of index coordinates [B, J, 3]."""
         if self.convention == 'cell_centre':
-            x = (cells + 0.5) / self.output_size
+            x: Coordinates = (cells + 0.5) / self.output_size
         else:
             turned = self._turn(cells, self.output_size - 1)
             x = self._turn((2 * turned + 0.5) / self.input_size, 1)
         return (x - 0.5) * self.cube_size + reference[:, None]
 
-    def _turn(self, coordinates: Tensor, last: float) -> Tensor:
+    def _turn(self, coordinates: Coordinates, last: float) -> Coordinates:
         """Count y [..., 3] from the far end of 0..last where the training's y axis pointed up."""
         if self.convention != 'lua_y_up':
             return coordinates
-        x, y, z = coordinates.unbind(-1)
-        return torch.stack([x, last - y, z], -1)
+        turned = coordinates + 0  # a copy, of tensors and arrays alike
+        turned[..., 1] = last - coordinates[..., 1]
+        return turned
 
     def to_cube(self, joints: Tensor, reference: Tensor) -> Tensor:
         """Return joints [B, J, 3] in half cube edges about the reference [B, 3]: -1..1 inside."""
@@ -252,13 +256,14 @@ class VoxelCodec:
 
     def _decode_numpy(self, output: Tensor, reference: Tensor) -> Decoded:
         """Do what `decode` does in NumPy, which is several times faster on one core."""
+        shape = output.shape[:2]
         volumes = output.detach().float().flatten(0, 1).numpy()
         cells, confidences, covariances = read_cells(self, volumes)
-        positions = torch.from_numpy(cells).to(reference.dtype).unflatten(0, output.shape[:2])
+        positions = self.to_metres(cells.reshape(*shape, 3), reference.numpy())
         return Decoded(
-            self.to_metres(positions, reference),
-            torch.from_numpy(confidences).unflatten(0, output.shape[:2]),
-            torch.from_numpy(covariances).unflatten(0, output.shape[:2]) * self.cell**2,
+            torch.from_numpy(positions).to(reference.dtype),
+            torch.from_numpy(confidences.reshape(shape)),
+            torch.from_numpy(covariances.reshape(*shape, 3, 3) * np.float32(self.cell**2)),
         )
 
     def _argmax(self, heatmaps: Tensor) -> Tensor:
