@@ -41,7 +41,7 @@ MODULES = {
 # Patient, as a machine may be slow that has to render the camera, too.
 PARAMETERS = {
     'pose_node': {'filter': 'true'},
-    'teleop_node': {'timeout': '0.1', 'grace': '0.5'},
+    'teleop_node': {'timeout': '0.3', 'grace': '1.0'},
 }
 GRIPPER = """<?xml version="1.0"?>
 <robot name="gripper">
