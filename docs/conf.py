@@ -9,11 +9,13 @@ copyright = 'the v2v_pose_ros maintainers, Apache-2.0'
 
 extensions = ['myst_parser']
 root_doc = 'index'
-exclude_patterns = ['images']
+exclude_patterns = ['images', 'static']
 
 html_theme = 'furo'
 html_title = 'v2v_pose_ros'
 html_copy_source = False
+html_static_path = ['static']
+html_css_files = ['pages.css']
 highlight_language = 'none'
 
 myst_heading_anchors = 4
