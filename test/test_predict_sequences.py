@@ -176,6 +176,14 @@ def test_csv_has_a_row_for_each_frame_and_joint(tmp_path, recording, capsys):
     assert float(table[0]['sd_x']) == pytest.approx(0.002)  # the root of 4e-6
 
 
+def test_csv_has_a_file_of_gaps_beside_it(tmp_path, recording, capsys):
+    assert run('--out', tmp_path / 'joints.csv', recording) == 0
+    with (tmp_path / 'joints.gaps.csv').open(newline='') as file:
+        (gap,) = csv.DictReader(file)
+    assert (gap['file'], gap['first'], gap['frames']) == (str(recording), '5', '3')
+    assert float(gap['seconds']) == pytest.approx(4 * PERIOD * 1e-9, abs=1e-6)
+
+
 def test_parquet_csv_and_json_agree(tmp_path, recording, capsys):
     for suffix in ('csv', 'json', 'parquet'):
         assert run('--out', tmp_path / f'joints.{suffix}', recording) == 0

@@ -30,6 +30,9 @@ COLUMNS = (
 )
 """One row for each frame, subject and joint; metres in the optical frame, seconds."""
 
+GAP_COLUMNS = ('file', 'first', 'frames', 'seconds')
+"""One row for each gap: its first frame, its frames, and the seconds from before to after it."""
+
 _GROUP = 50_000  # rows that Parquet keeps together
 
 
@@ -62,13 +65,21 @@ def open_table(path: Path) -> Iterator[Table]:
             f'{path} ends in {path.suffix!r}; joints are written as {", ".join(_MAKERS)}'
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
+    files = [path, gaps_file(path)] if path.suffix == '.csv' else [path]
+    parts = [each.with_name(each.name + '.part') for each in files]
     try:
         with contextlib.ExitStack() as stack:
-            yield make(part, stack)
-        part.replace(path)
+            yield make(parts, stack)
+        for part, file in zip(parts, files, strict=True):
+            part.replace(file)
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def gaps_file(path: Path) -> Path:
+    """Return where the gaps of a CSV table are: joints.gaps.csv beside joints.csv."""
+    return path.with_name(f'{path.stem}.gaps{path.suffix}')
 
 
 def rows(
@@ -129,12 +140,16 @@ class JsonTable:
 
 
 class CsvTable:
-    """Comma-separated values, as RFC 4180 and every statistics program have them."""
+    """Comma-separated values, as RFC 4180 and every statistics program have them.
 
-    def __init__(self, file: TextIO) -> None:
+    The gaps have a file of their own beside it, `gaps_file`.
+    """
+
+    def __init__(self, file: TextIO, gaps: TextIO) -> None:
         """Write the names of the columns."""
-        self._writer = csv.writer(file)
+        self._writer, self._gaps = csv.writer(file), csv.writer(gaps)
         self._writer.writerow(COLUMNS)
+        self._gaps.writerow(GAP_COLUMNS)
 
     def add(
         self, number: int, file: str, stamp: float | None, subjects: Sequence[Subject]
@@ -143,7 +158,10 @@ class CsvTable:
         self._writer.writerows(rows(number, file, stamp, subjects))
 
     def close(self, reports: Mapping[str, GapReport]) -> None:
-        """Leave the reports away: CSV has no place for them."""
+        """Write the gaps."""
+        for source, report in reports.items():
+            for gap in report.gaps:
+                self._gaps.writerow((source, gap.first, gap.frames, round(gap.seconds, 6)))
 
 
 class ParquetTable:
@@ -212,21 +230,22 @@ def _joints(subject: Subject) -> list[dict[str, Any]]:
     ]
 
 
-def _make_json(path: Path, stack: contextlib.ExitStack) -> Table:
-    return JsonTable(stack.enter_context(path.open('w')))
+def _make_json(parts: Sequence[Path], stack: contextlib.ExitStack) -> Table:
+    return JsonTable(stack.enter_context(parts[0].open('w')))
 
 
-def _make_csv(path: Path, stack: contextlib.ExitStack) -> Table:
-    return CsvTable(stack.enter_context(path.open('w', newline='')))
+def _make_csv(parts: Sequence[Path], stack: contextlib.ExitStack) -> Table:
+    file, gaps = (stack.enter_context(part.open('w', newline='')) for part in parts)
+    return CsvTable(file, gaps)
 
 
-def _make_parquet(path: Path, stack: contextlib.ExitStack) -> Table:
-    table = ParquetTable(path)
+def _make_parquet(parts: Sequence[Path], stack: contextlib.ExitStack) -> Table:
+    table = ParquetTable(parts[0])
     stack.callback(table.end)
     return table
 
 
-_MAKERS: dict[str, Callable[[Path, contextlib.ExitStack], Table]] = {
+_MAKERS: dict[str, Callable[[Sequence[Path], contextlib.ExitStack], Table]] = {
     '.csv': _make_csv,
     '.json': _make_json,
     '.parquet': _make_parquet,
