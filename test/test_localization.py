@@ -10,6 +10,8 @@ from v2v_pose_ros.localization import (
     LocalizerOptions,
     refinement_crop,
 )
+from v2v_pose_ros.localization.planes import on_planes
+from v2v_pose_ros.localization.thinned import thin
 
 CAMERA = Camera(320, 240, 240.0, 240.0, 159.5, 119.5)
 CUBE = 0.25
@@ -86,3 +88,56 @@ def test_the_refinement_crop_is_metric_and_centred():
     assert columns.mean() == pytest.approx(63.5, abs=1)
     assert np.abs(crop[inside]).max() < 1e-6
     assert (crop[~inside] == 1).all()
+
+
+ROOM = LocalizerOptions((0.5, 6.0))
+RAYS = np.stack([np.broadcast_to(ray, (240, 320)) for ray in CAMERA.rays], axis=-1)
+
+
+def corner(noise):
+    """Floor 1 m below the camera and a wall 3 m before it; noise grows with the square of z."""
+    down = np.where(RAYS[..., 1] > 0, RAYS[..., 1], 1e-6)
+    depth = np.minimum(1.0 / down, 3.0)
+    depth += np.random.default_rng(0).normal(0, noise, depth.shape) * depth**2
+    return depth.astype(np.float32)
+
+
+@pytest.mark.parametrize('noise', [0.0, 0.0015], ids=['exact', 'as a Kinect'])
+def test_floor_and_wall_are_taken_out_and_who_stands_there_is_not(noise):
+    """Somebody 0.5 m wide and 1.6 m high, flatter than anybody, 0.6 m before the wall."""
+    x, y = RAYS[..., 0] * 2.4, RAYS[..., 1] * 2.4
+    stands = (np.abs(x) < 0.25) & (y < 1.0) & (y > -0.6)
+    image = thin(np.where(stands, np.float32(2.4), corner(noise)), CAMERA, ROOM)
+    person = thin(np.where(stands, np.float32(2.4), np.float32(0)), CAMERA, ROOM).valid
+    flat = on_planes(image, image.valid, 1.0)
+    assert flat[image.valid & ~person].mean() > 0.95
+    assert flat[person].mean() < 0.12  # the feet belong to the floor
+
+
+def test_a_plane_leaves_what_crosses_it():
+    """A ball of 0.6 m, the front half of it before a wall: its rim alone is near the wall."""
+    x, y = RAYS[..., 0] * 2.7, RAYS[..., 1] * 2.7
+    inside = np.hypot(x, y) < 0.3
+    front = 3.0 - np.sqrt(np.maximum(0.3**2 - x**2 - y**2, 0))
+    depth = np.where(inside, front, 3.0).astype(np.float32)
+    image = thin(depth, CAMERA, ROOM)
+    ball = thin(np.where(inside, depth, 0).astype(np.float32), CAMERA, ROOM).valid
+    flat = on_planes(image, image.valid, 1.0)
+    assert flat[image.valid & ~ball].all()
+    assert flat[ball].mean() < 0.3
+
+
+def test_planes_of_people_s_size_are_no_rooms():
+    depth = scene((-0.3, -0.8, 0.3, 0.8, 2.5))  # 0.96 square metres
+    image = thin(depth, CAMERA, ROOM)
+    assert not on_planes(image, image.valid, 1.1).any()
+    assert on_planes(image, image.valid, 0.6)[image.valid].mean() > 0.9
+
+
+def test_only_the_pixels_asked_for_are_taken_out():
+    image = thin(corner(0.0), CAMERA, ROOM)
+    left = image.valid.copy()
+    left[:, left.shape[1] // 2 :] = False
+    flat = on_planes(image, left, 1.0)
+    assert flat[left].mean() > 0.95
+    assert not flat[~left].any()

@@ -17,17 +17,16 @@ from scipy.sparse.csgraph import connected_components
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.localization.options import LocalizerOptions
-from v2v_pose_ros.localization.thinned import thin
+from v2v_pose_ros.localization.planes import on_planes
+from v2v_pose_ros.localization.thinned import thin, ThinnedImage
 
-_PLANES = 4  # floor, ceiling and two walls
-_SAMPLES = 150  # planes tried for each that is taken out
-_FLAT = 0.04  # metres from a plane at 1 m distance that belong to it; noise grows with distance
-_PLANE_AREA = 1.6  # square metres: the broadest person seen from the front has half of that
-_FEW = 0.15  # square metres facing the camera: too little to look for planes in
-_PLANE_SPAN = 1.3  # metres that a plane measures across, both ways
 _STEP = 0.12  # metres between neighbouring pixels of one surface at 3 m
 _MIN_AREA = 0.07  # square metres: head and shoulders above a desk
 _SEAT = 0.35  # metres: nobody shows less of themselves
+# Square metres, of planes: of 45 rendered people, each alone, none has one of more than 0.3. Two
+# may stand side by side.
+_SMALL_PLANE, _ROOM_PLANE = 0.36, 0.75
+_BROADEST = 1.2  # square metres facing the camera: nobody shows more
 _GIANT = 2.5  # metres: what is longer is more than one person
 _APART = 0.25  # of the cube: nearer candidates are the same
 _FAR_APART = 0.4  # the same for guesses that nothing speaks for but that something is there
@@ -40,15 +39,12 @@ def find_people(
 ) -> Iterator[FloatArray]:
     """Yield reference points [3] in metres that may be people's; see `find_candidates`."""
     image = thin(depth, camera, options)
-    valid, points, area = image.valid, image.points, image.area
+    valid, points = image.valid, image.points
     if not valid.any():
         return
-    free = valid & ~_planes(points, valid, area)
-    labels, count = _surfaces(image.z, free)
-    sizes = np.bincount(labels[free], area[free], count)
     proposals = []
-    for label in np.flatnonzero(sizes >= _MIN_AREA):
-        for part in _parts(points[labels == label], cube_size):
+    for surface in _without_room(image):
+        for part in _parts(points[surface], cube_size):
             middle, extent = _box(part)
             if extent.max() >= _SEAT:
                 proposals.append((_unlikeliness(middle, extent), middle))
@@ -78,59 +74,36 @@ def _places(cloud: FloatArray, cube_size: float) -> list[FloatArray]:
     return list(middles[np.argsort(np.linalg.norm(middles, axis=1))])
 
 
-def _planes(points: FloatArray, valid: NDArray[np.bool_], area: FloatArray) -> NDArray[np.bool_]:
-    """Return the pixels on the room's large planes."""
-    rng = np.random.default_rng(0)  # the same image gives the same planes
-    flat = np.zeros(valid.shape, bool)
-    tolerance = (_FLAT * np.maximum(1.0, points[..., 2] ** 2 / 4)).astype(np.float32)
-    for _ in range(_PLANES):
-        rest = valid & ~flat
-        plane = _largest_plane(points[rest], area[rest], tolerance[rest], rng)
-        if plane is None:
-            break
-        normal, offset = plane
-        near = np.abs(points @ normal - offset) < 1.5 * tolerance
-        flat |= valid & near
-    return flat
+def _without_room(image: ThinnedImage) -> list[NDArray[np.bool_]]:
+    """Return the surfaces [h, w] that are left when the room's planes are taken out.
 
-
-def _largest_plane(
-    points: FloatArray, area: FloatArray, tolerance: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, float] | None:
-    """Return normal [3] and offset of the largest plane through points [N, 3] by RANSAC.
-
-    Planes of people's size are left alone.
+    Once more where a surface is too large for a person: there, smaller planes are taken out.
     """
-    if area.sum() < _FEW:
-        return None
-    # A thousand points say as much as all.
-    some = rng.choice(len(points), min(len(points), 2500), replace=False)
-    cloud, weight, room = points[some], area[some] * (len(points) / len(some)), tolerance[some]
-    corners = cloud[rng.integers(len(cloud), size=(_SAMPLES, 3))]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    normals = normals / np.maximum(length, 1e-9)
-    offsets = (normals * corners[:, 0]).sum(1)
-    inside = np.abs(cloud @ normals.T - offsets) < room[:, None]
-    best = int((weight @ inside).argmax())
-    chosen = inside[:, best]
-    # A floor is larger than the part of the view that it fills.
-    rays = cloud[chosen] / cloud[chosen, 2:]
-    if (weight[chosen] / np.maximum(np.abs(rays @ normals[best]), 0.1)).sum() < _PLANE_AREA:
-        return None
-    # Once more through those that belong to it, the nearer and surer ones first of all.
-    trust = 1 / room[chosen, None]
-    middle = (trust**2 * cloud[chosen]).sum(0) / (trust**2).sum()
-    _, _, axes = np.linalg.svd(trust * (cloud[chosen] - middle), full_matrices=False)
-    # Only what is spread like a floor is one.
-    spread = (cloud[chosen] - middle) @ axes[:2].T
-    low, high = np.percentile(spread, [3, 97], axis=0)
-    if (high - low).min() < _PLANE_SPAN:
-        return None
-    return axes[2].astype(np.float32), float(axes[2] @ middle)
+    free = image.valid & ~on_planes(image, image.valid, _ROOM_PLANE)
+    surfaces = _surfaces(image, free)
+    large = [surface for surface in surfaces if _too_large(image, surface)]
+    if large:
+        pixels = np.logical_or.reduce(large)
+        free &= ~on_planes(image, pixels, _SMALL_PLANE)
+        surfaces = _surfaces(image, free)
+    return surfaces
 
 
-def _surfaces(z: FloatArray, free: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+def _too_large(image: ThinnedImage, surface: NDArray[np.bool_]) -> bool:
+    if image.area[surface].sum() > _BROADEST:
+        return True
+    _, extent = _box(image.points[surface])
+    return bool(extent.max() > _GIANT)
+
+
+def _surfaces(image: ThinnedImage, free: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the connected surfaces [h, w] that may be people's among some pixels."""
+    labels, count = _connected(image.z, free)
+    sizes = np.bincount(labels[free], image.area[free], count)
+    return [labels == label for label in np.flatnonzero(sizes >= _MIN_AREA)]
+
+
+def _connected(z: FloatArray, free: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
     """Return the connected surface of every pixel, and how many there are.
 
     Args:
