@@ -16,6 +16,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
@@ -37,6 +38,9 @@ TOPICS = {
     'diagnostics': (DiagnosticArray, '/diagnostics'),
     'log': (Log, '/rosout'),
 }
+
+# What is said once may be said before the listener is known to those who say it.
+LOG = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -92,7 +96,8 @@ class Bench:
         for name in (*listen, 'log'):
             inbox = self._inboxes[name] = queue.Queue()
             kind, topic = TOPICS[name]
-            self._listener.create_subscription(kind, topic, inbox.put, 100)
+            qos = LOG if name == 'log' else 100
+            self._listener.create_subscription(kind, topic, inbox.put, qos)
         self.node = PoseNode(
             load,
             context=self.context,

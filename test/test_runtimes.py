@@ -1,5 +1,6 @@
 """Runtimes against float32 torch, what is refused, and compiled networks kept between starts."""
 
+import errno
 import logging
 import multiprocessing
 import os
@@ -282,6 +283,20 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path, caplog):
     cache = ArtefactCache(tmp_path / 'file' / 'cache')
     assert cache.fetch({'a': 1}, lambda: b'made', bytes) == b'made'
     assert 'compiled networks are not kept' in caplog.text
+
+
+def test_a_full_disk_costs_a_warning_and_leaves_nothing_behind(tmp_path, caplog, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    cache = ArtefactCache(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, 'fsync', full)
+        assert cache.fetch({'a': 1}, lambda: b'made', bytes) == b'made'
+    assert 'a compiled network is not kept' in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ['lock']
+    assert cache.fetch({'a': 1}, lambda: b'made again', bytes) == b'made again'
+    cache.fetch({'a': 1}, lambda: pytest.fail('made'), bytes)
 
 
 def test_what_was_not_used_for_longest_is_removed(tmp_path):

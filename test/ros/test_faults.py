@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterValue
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from ros_bench import camera_info, depth_image, HEIGHT, wait_until, WIDTH
@@ -118,6 +118,12 @@ def test_another_camera_on_the_same_topic(rig):
     wait_until(lambda: len(rig.skeletons) > 20, 'skeletons')
     # They run backwards and jump forward in turn; which was the last is a matter of chance.
     wait_until(lambda: rig.told('stamps of the depth images'), 'a word about the stamps')
+
+    def ages():
+        stamps = [m.header.stamp for m in rig.skeletons if m.skeletons]
+        return [time.time() - stamp.sec - stamp.nanosec * 1e-9 for stamp in stamps[-20:]]
+
+    wait_until(lambda: min(ages()) < 2.5 < 5.0 < max(ages()), 'skeletons of both')
     for camera in cameras:
         camera.kill()
     assert ends_well(rig, process)
@@ -145,6 +151,11 @@ def test_frames_burst_after_a_stall(rig):
     assert ends_well(rig, process)
 
 
+def verdicts_of(response):
+    """Return the verdict on every change, or on all of them together."""
+    return response.results if hasattr(response, 'results') else [response.result]
+
+
 def test_a_storm_of_parameters(rig):
     process = rig.start_node()
     clients = [
@@ -166,16 +177,28 @@ def test_a_storm_of_parameters(rig):
         ParameterValue(type=8, double_array_value=[1.0]),
         ParameterValue(type=255),
     ]
-    answers = []
+    answers, expected, verdicts = [], 0, []
     for number in range(2000 if LONG else 200):
         changes = [
             ParameterMessage(name=r.choice(names), value=r.choice(values))
             for _ in range(r.randint(1, 4))
         ]
         client = clients[number % 2]
-        client.call_async(client.srv_type.Request(parameters=changes))
+        future = client.call_async(client.srv_type.Request(parameters=changes))
+        future.add_done_callback(lambda f: verdicts.append(verdicts_of(f.result())))
+        # To values of a kind that does not exist, rclpy gives no answer.
+        expected += all(each.value.type != 255 for each in changes)
         rig.show()
         time.sleep(0.002)
+    wait_until(lambda: len(verdicts) == expected, 'an answer to every request')
+    refused = [each for answer in verdicts for each in answer if not each.successful]
+    assert refused
+    assert all(each.reason for each in refused)
+    ranges = rig.node.create_client(GetParameters, '/v2v_pose/get_parameters')
+    future = ranges.call_async(GetParameters.Request(names=['min_depth', 'max_depth']))
+    wait_until(future.done, 'the depth range')
+    low, high = (each.double_value for each in future.result().values)
+    assert low < high
     good = [ParameterMessage(name='min_depth', value=ParameterValue(type=3, double_value=0.15))]
     good.append(ParameterMessage(name='max_depth', value=ParameterValue(type=3, double_value=1.5)))
     zero = ParameterValue(type=3, double_value=-100.0)
@@ -227,29 +250,44 @@ def test_calibration_that_comes_late_and_changes(rig):
         time.sleep(0.03)
     assert rig.told('no camera_info')
     assert rig.sees()
-    rig.show(info=camera_info(f=30.0))
-    assert rig.sees()
+    before = rig.skeletons[-1].skeletons[0].poses[0].position.x
+    moved = camera_info()
+    moved.k[2] += 12.0
+
+    def taken_over():
+        rig.show(info=moved)
+        time.sleep(0.03)
+        x = rig.skeletons[-1].skeletons[0].poses[0].position.x
+        return x == pytest.approx(before - 12 / 60 * 0.5, abs=1e-3)
+
+    wait_until(taken_over, 'skeletons by the new calibration')
     assert ends_well(rig, process)
 
 
+def milliseconds(text):
+    return float(text.removesuffix(' ms'))
+
+
 def test_large_images_much_faster_than_the_network(rig):
-    """The age of what is published stays that of one image in work and one that waits."""
-    busy = 0.1
+    """The age of what is published stays that of one image in work and one that waits for it."""
+    busy, period = 0.1, 1 / 90
     process = rig.start_node(FAKE_BUSY=str(busy))
     rig.start('--rate', '90', '--size', '848x480', script=CAMERA)
     wait_until(lambda: len(rig.skeletons) > 20, 'skeletons')
-    spent = sorted(
-        each.latency.sec + each.latency.nanosec * 1e-9
-        for message in rig.skeletons
-        for each in message.skeletons
-    )
-    assert spent[len(spent) // 2] < 2 * busy + 2 / 90
-
-    def dropped():
-        values = {v.key: v.value for each in rig.health for v in each.status[0].values}
-        return int(values.get('images dropped for newer ones', 0)) > 0
-
-    wait_until(dropped, 'the count of dropped images')
+    rig.health.clear()
+    wait_until(lambda: bool(rig.health), 'diagnostics')
+    values = {pair.key: pair.value for pair in rig.health[0].status[0].values}
+    # Inference takes all of the time between two results, on a busy machine more than it sleeps.
+    inference = 1 / float(values['results per second'])
+    arriving = 1 / float(values['images per second'])
+    assert milliseconds(values['latency in the node, p50']) < 1e3 * (inference + 2 * arriving)
+    if LONG:  # on a machine that has nothing else to do
+        assert milliseconds(values['latency from stamp, p50']) < 1e3 * (busy + 2 * period)
+    names = ('images received', 'results published', 'images dropped for newer ones')
+    received, published, dropped = (int(values[name]) for name in names)
+    assert dropped > published
+    # One may be in work and one may wait.
+    assert 0 <= received - published - dropped <= 2
     assert ends_well(rig, process)
 
 

@@ -49,7 +49,7 @@ class HesitantEstimator:
 
     def __call__(self, depth, camera, reference=None, passes=None, subjects=1, handedness='right'):
         """Return the hand, wherever it was looked for."""
-        for error in self.failures:
+        if error := next(self.failures, None):
             self.failed += 1
             raise error
         self.looks.append('searched' if reference is None else 'followed')
@@ -194,6 +194,21 @@ def test_a_gpu_that_runs_out_of_memory_once_is_an_error_and_goes_on(bench, estim
     assert node._worker.estimator.degraded == ''
     (status,) = bench.receive('diagnostics').status
     assert '2.00 of 8.00 GiB in use' in [pair.value for pair in status.values]
+
+
+@pytest.mark.usefixtures('gpu')
+def test_a_gpu_that_fails_now_and_then_is_not_left(bench, estimator):
+    estimator.device = 'cuda:0'
+    error = RuntimeError('CUDA error')
+    estimator.failures = iter([error, error, None, error, error, None])
+    node = bench.start(Pipeline, ('skeletons',))
+    camera = Camera30Hz(bench)
+    for failed in (2, 4):
+        for number in (failed - 1, failed):
+            bench.show(depth_image(), camera_info())
+            wait_until(lambda n=number: estimator.failed == n, 'the failure')
+        assert len(camera.show()) == 1
+    assert node._worker.estimator.degraded == ''
 
 
 @pytest.mark.usefixtures('gpu')

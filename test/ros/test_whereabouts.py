@@ -213,11 +213,23 @@ def test_a_negative_stamp_has_no_transform_and_costs_nothing_else(bench):
     bench.logged('negative stamp')
 
 
-@pytest.mark.parametrize('number', [math.nan, math.inf])
-def test_a_transform_without_numbers_does_no_harm(bench, number):
+@pytest.mark.parametrize(
+    ('part', 'number'),
+    [
+        ('translation.x', math.nan),
+        ('translation.x', math.inf),
+        ('rotation.w', math.nan),
+        ('rotation.w', math.inf),
+        ('rotation.w', 0.0),
+        ('rotation.w', 2.0),
+    ],
+)
+def test_a_transform_that_is_none_does_no_harm(bench, part, number):
     bench.start(FakeEstimator, ('skeletons',), output_frame='base')
     static = StaticTransformBroadcaster(bench.camera)
-    static.sendTransform(turned('base', FRAME, (number, 0, 0)))
+    spoilt, (vector, name) = turned('base', FRAME, (0, 0, 1)), part.split('.')
+    setattr(getattr(spoilt.transform, vector), name, number)
+    static.sendTransform(spoilt)
     bench.show_until_logged('stay in the optical frame', depth_image, camera_info())
     assert show_until(bench, found).header.frame_id == FRAME
     static.sendTransform(turned('base', FRAME, (0, 0, 1)))

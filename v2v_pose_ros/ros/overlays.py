@@ -55,8 +55,8 @@ def overlay_message(
 
     Raises OverlayUnavailable.
     """
+    bridge = _bridge()  # first, since the other import takes seconds
     from v2v_pose_ros.overlay import add_status, color_depth, draw_skeletons
 
-    bridge = _bridge()
     picture = add_status(draw_skeletons(color_depth(depth), camera, estimates), status)
     return bridge.cv2_to_imgmsg(picture, encoding='bgr8', header=header)
