@@ -94,21 +94,23 @@ def test_signal_ends_it_cleanly_in_every_state(context, make_node, state, number
     assert 'Traceback' not in output
 
 
-def test_signal_ends_it_cleanly_while_it_loads(ros_domain_id, make_node):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_cleanly_while_it_loads(ros_domain_id, make_node, number):
     process = start(FAKE_LOADING='3.0')
     client = make_node('manager').create_client(GetState, '/v2v_pose/get_state')
     assert client.wait_for_service(PATIENCE)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     status, output = finish(process)
     assert status == 0
     assert 'Traceback' not in output
 
 
-def test_ctrl_c_twice_ends_it_cleanly(ros_domain_id):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_twice_ends_it_cleanly(ros_domain_id, number):
     process = start()
     wait_for_line(process, 'ready')
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    process.send_signal(number)
     status, output = finish(process)
     assert status == 0
     assert 'Traceback' not in output
