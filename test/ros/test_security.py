@@ -5,8 +5,12 @@ import xml.etree.ElementTree as ET
 
 from fake_estimator import FakeEstimator
 import pytest
-from ros_bench import wait_until
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from ros_bench import camera_info, depth_image, wait_until
+from ros_rig import ends_well, FAKE_NODE
 
+AUDITED_NODE = FAKE_NODE.with_name('audited_node.py')
 POLICY = Path(__file__).resolve().parents[2] / 'config' / 'sros2_policy.xml'
 KINDS = {
     ('topics', 'publish'): 'get_publisher_names_and_types_by_node',
@@ -82,3 +86,35 @@ def test_nothing_is_allowed_that_the_node_never_does(bench):
         lambda: {kind: names for kind, names in unused().items() if names} == rest,
         'everything that is allowed',
     )
+
+
+def test_what_an_audited_node_does_is_told(rig):
+    rig.start(script=AUDITED_NODE, AUDITED_DEEDS='yes')
+    events = ('socket.__new__', 'subprocess.Popen', 'pickle.find_class', 'compile', 'open')
+    wait_until(lambda: all(f'audit: {event}\n' in rig.output() for event in events), 'the deeds')
+
+
+def test_no_input_makes_the_node_connect_run_evaluate_or_write(rig):
+    """Texts that are code or paths elsewhere, wherever an input has a text."""
+    process = rig.start(script=AUDITED_NODE)
+    wait_until(lambda: rig.images.get_subscription_count() > 0, 'the image subscription')
+    client = rig.node.create_client(SetParameters, '/v2v_pose/set_parameters')
+    wait_until(client.service_is_ready, 'the parameter services')
+    texts = ['../../../tmp/escaped', '/tmp/escaped', '__import__("os").system("true")', '$(true)']
+    names = ['model', 'subject', 'output_frame', 'reference_frame', 'runtime', *texts]
+    for text in texts:
+        info = camera_info()
+        info.distortion_model, info.header.frame_id = text, text
+        rig.show(depth_image(encoding=text))
+        rig.show(info=info)
+        named = depth_image()
+        named.header.frame_id = text
+        rig.show(named)
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=text)
+        changes = [Parameter(name=name, value=value) for name in names]
+        future = client.call_async(SetParameters.Request(parameters=changes))
+        wait_until(future.done, 'the answer')
+        assert not any(result.successful for result in future.result().results)
+    assert rig.sees()
+    assert 'audit:' not in rig.output()
+    assert ends_well(rig, process)
