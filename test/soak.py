@@ -7,7 +7,8 @@ The synthetic camera sends 640x480 at 30 Hz; the node looks for two hands, filte
 everything to somebody who listens to everything.  Once a second its memory, threads, open files
 and shared memory are read; the latency is from the stamp of an image to the arrival of its
 skeletons.  The run is good when memory grows by less than 5 MB after the warm-up, the latency's
-99th percentile in the last minute is within 10 % of the first, and nothing else grows.
+99th percentile in the last minute is within 10 % of the first, its skeletons are as many, and
+nothing else grows.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from v2v_pose_ros.ros.processes import Children
 
 GROWTH = 5.0  # MB
 SLOWDOWN = 1.10
+FEWER = 0.9  # of the skeletons of the first window
 START = 180.0  # seconds that loading the model may take
 CAMERA = ('v2v_pose_ros.ros.synthetic_camera', ())
 NODE = ('v2v_pose_ros.ros.node', ('max_subjects:=2', 'filter:=true', 'diagnostics_period:=0.5'))
@@ -159,6 +161,8 @@ def _watch(
             listener.window.readings.append(read(children.pid('node')))
             listener.spin(min(1.0, max(0.0, end - time.monotonic())))
         children.check()
+        if not listener.window.latencies:
+            raise SystemExit(f'no skeletons any more:\n{children.last_lines("node")}')
         windows.append(listener.window.summary())
         print(f'{number + 1}/{rounds} {_line(windows[-1])}', flush=True)
     return verdict(windows)
@@ -174,6 +178,8 @@ def verdict(windows: list[dict[str, float]]) -> dict[str, object]:
         problems.append(f'memory grew by {growth:.1f} MB; less than {GROWTH:g} are expected')
     if slowdown > SLOWDOWN:
         problems.append(f'the 99th percentile of the latency is {slowdown:.2f} times the first')
+    if last['skeletons'] < FEWER * first['skeletons']:
+        problems.append(f'skeletons fell from {first["skeletons"]} to {last["skeletons"]}')
     for name in ('threads', 'files', 'shared_files'):
         if last[name] > first[name]:
             problems.append(f'{name} grew from {first[name]:g} to {last[name]:g}')
