@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from v2v_pose_ros.camera import FloatArray
 
@@ -36,12 +37,7 @@ def blueprint(middle: FloatArray | None = None, edge: float = 1.0) -> Any:
     """
     import rerun.blueprint as rrb
 
-    views: dict[str, Any] = {'origin': '/', 'background': _BACKGROUND}
-    if middle is not None:
-        away = _EYE_DISTANCE * edge * _EYE_DIRECTION / np.linalg.norm(_EYE_DIRECTION)
-        views['eye_controls'] = rrb.EyeControls3D(
-            position=middle + away, look_target=middle, eye_up=[0.0, -1.0, 0.0]
-        )
+    views = looking_at(middle, edge)
     space = rrb.Spatial3DView(
         name='skeletons and points', contents=trees(CAMERA, SKELETONS, CUBES, POINTS), **views
     )
@@ -52,8 +48,8 @@ def blueprint(middle: FloatArray | None = None, edge: float = 1.0) -> Any:
         origin=CAMERA, name='depth', contents=trees(DEPTH, SKELETONS), background=_BACKGROUND
     )
     plots = rrb.Horizontal(
-        _plot(rrb, LATENCY, 'time of every stage, ms'),
-        _plot(rrb, CONFIDENCE, 'confidence', axis_y=rrb.ScalarAxis(range=(0.0, 1.0))),
+        plot(LATENCY, 'time of every stage, ms'),
+        plot(CONFIDENCE, 'confidence', axis_y=rrb.ScalarAxis(range=(0.0, 1.0))),
     )
     return rrb.Blueprint(
         rrb.Vertical(rrb.Horizontal(rrb.Tabs(space, grid), depth), plots, row_shares=[5, 2]),
@@ -62,13 +58,28 @@ def blueprint(middle: FloatArray | None = None, edge: float = 1.0) -> Any:
     )
 
 
+def looking_at(middle: NDArray[np.floating] | None, edge: float) -> dict[str, Any]:
+    """Return what 3D views have in common that look at a place first, or at the whole scene."""
+    import rerun.blueprint as rrb
+
+    views: dict[str, Any] = {'origin': '/', 'background': _BACKGROUND}
+    if middle is not None:
+        away = _EYE_DISTANCE * edge * _EYE_DIRECTION / np.linalg.norm(_EYE_DIRECTION)
+        views['eye_controls'] = rrb.EyeControls3D(
+            position=middle + away, look_target=middle, eye_up=[0.0, -1.0, 0.0]
+        )
+    return views
+
+
 def trees(*names: str) -> list[str]:
     """Return the filter that shows these trees and nothing else."""
     return [f'+ /{name}/**' for name in names]
 
 
-def _plot(rrb: Any, tree: str, name: str, **look: Any) -> Any:
+def plot(tree: str, name: str, **look: Any) -> Any:
     """Return a plot of the last seconds before the time that is shown."""
+    import rerun.blueprint as rrb
+
     relative = rrb.TimeRangeBoundary.cursor_relative
     return rrb.TimeSeriesView(
         origin=tree,

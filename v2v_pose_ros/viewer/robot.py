@@ -18,6 +18,7 @@ ROBOT, TRACKING, LATENCY = 'robot', 'tracking', 'command_latency'
 BESIDE = (0.22, 0.0, 0.0)
 """Metres from the commanded wrist to where the robot is drawn: beside the hand, not in it."""
 
+_SIZE = 0.4  # metres, of hand and robot hand together
 _FRAMES = 'robot/'  # before the names of the links, so that they meet no others
 
 
@@ -59,11 +60,12 @@ class RobotView:
         self._joints = {joint.name: joint for joint in tree.joints()}
         self._root = f'{_FRAMES}{tree.root_link().name}'
         tree.log_urdf_to_recording(self._stream)
+        self._viewer, self._looked = viewer, False
         viewer.arrange(_layout())
 
     def show_joints(self, stamp: float, positions: Mapping[str, float]) -> None:
         """Move joints, and those that mimic them, to positions in rad or m; stamp in seconds."""
-        self._stream.set_time('stamp', timestamp=stamp)
+        self._stream.set_time(layout.TIMELINE, timestamp=stamp)
         for name, joint in self._joints.items():
             mimic = joint.mimic
             value = positions.get(name)
@@ -77,7 +79,10 @@ class RobotView:
         self, stamp: float, position: NDArray[np.float64], rotation: NDArray[np.float64]
     ) -> None:
         """Put the robot beside a commanded wrist: position [3] in metres, rotation [3, 3]."""
-        self._stream.set_time('stamp', timestamp=stamp)
+        self._stream.set_time(layout.TIMELINE, timestamp=stamp)
+        if not self._looked:
+            self._looked = True
+            self._viewer.arrange(_layout(position + np.divide(BESIDE, 2)))
         mount = self._rr.Transform3D(
             translation=position + BESIDE,
             mat3x3=rotation,
@@ -88,26 +93,29 @@ class RobotView:
 
     def show_figures(self, stamp: float, figures: Mapping[str, float]) -> None:
         """Plot numbers by their paths, such as `tracking/wrist_mm`."""
-        self._stream.set_time('stamp', timestamp=stamp)
+        self._stream.set_time(layout.TIMELINE, timestamp=stamp)
         for path, value in figures.items():
             self._stream.log(path, self._rr.Scalars(value))
 
 
-def _layout() -> Any:
-    """Return a blueprint that shows hand and robot together, with the plots of both below."""
+def _layout(middle: NDArray[np.float64] | None = None) -> Any:
+    """Return a blueprint that shows hand and robot together, with the plots of both below.
+
+    Args:
+        middle: what to look at first, metres in the optical frame; the whole scene if None.
+    """
     import rerun.blueprint as rrb
 
+    shown = layout.trees(layout.CAMERA, layout.SKELETONS, layout.POINTS, ROBOT)
     space = rrb.Spatial3DView(
-        origin='/',
-        name='hand and robot hand',
-        contents=['+ /**', *(f'- /{tree}/**' for tree in (layout.OCCUPANCY, layout.CUBES))],
+        name='hand and robot hand', contents=shown, **layout.looking_at(middle, _SIZE)
     )
     plots = rrb.Horizontal(
-        rrb.TimeSeriesView(origin=TRACKING, name='commands off the hand: mm, degrees'),
-        rrb.TimeSeriesView(origin=LATENCY, name='image to command, ms'),
+        layout.plot(TRACKING, 'commands off the hand: mm, degrees'),
+        layout.plot(LATENCY, 'image to command, ms'),
     )
     return rrb.Blueprint(
         rrb.Vertical(space, plots, row_shares=[3, 1]),
-        rrb.TimePanel(state='collapsed'),
+        rrb.TimePanel(state='collapsed', timeline=layout.TIMELINE),
         collapse_panels=True,
     )

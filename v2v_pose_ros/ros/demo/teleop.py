@@ -60,7 +60,7 @@ GRIPPER = """<?xml version="1.0"?>
   <link name="right_finger">
     <visual>
       <origin xyz="0.07 -0.006 0"/><geometry><box size="0.06 0.012 0.02"/></geometry>
-      <material name="bright"/>
+      <material name="bright"><color rgba="0.9 0.55 0.15 1"/></material>
     </visual>
   </link>
   <joint name="left_finger_joint" type="prismatic">
@@ -75,6 +75,7 @@ GRIPPER = """<?xml version="1.0"?>
 </robot>
 """
 STROKE = 0.04  # m, of the gripper above
+ROBOT_JOINTS = 'v2v_teleop/command/robot_joints'
 TRUTH = 'synthetic_camera/ground_truth'
 
 
@@ -159,8 +160,13 @@ class TeleopWatch(Listener):
         subscribe(SkeletonArray, TRUTH, self._on_truth, qos)
         subscribe(JointState, 'v2v_teleop/command/finger_angles', self._on_fingers, qos)
         subscribe(PoseStamped, 'v2v_teleop/command/wrist_pose', self._on_wrist, qos)
-        subscribe(JointState, 'v2v_teleop/command/robot_joints', self._on_gripper, qos)
+        subscribe(JointState, ROBOT_JOINTS, self._on_gripper, qos)
         subscribe(String, 'v2v_teleop/state', self._on_state, latched)
+
+    @property
+    def viewed(self) -> bool:
+        """Whether the viewer, which takes a moment to start, hears the commands, too."""
+        return self.node.count_subscribers(ROBOT_JOINTS) > 1
 
     def spin(self, seconds: float) -> None:
         """Handle messages for some seconds, and arm where that is due."""
@@ -210,11 +216,12 @@ def run(seconds: float, interrupted: Event, viewer: str = '') -> int:
             robot = {'robot': 'gripper', 'urdf': str(urdf)}
             teleop = {**PARAMETERS['teleop_node'], **robot}
             stage.start(MODULES, {**PARAMETERS, 'teleop_node': teleop})
-            if viewer not in ('', '0'):
+            views = viewer not in ('', '0')
+            if views:
                 shown = {'robot_urdf': str(urdf), 'robot_hands': TRUTH}
                 said = demo_viewer.start(stage.children, viewer, stage.environment, **shown)
                 console.print(said, soft_wrap=True)
-            _observe(watch, stage.children, seconds, interrupted, console.print)
+            _observe(watch, stage.children, seconds, interrupted, console.print, views)
     except (ChildDied, DemoFailed) as error:
         console.print(Text(str(error)), style='red', soft_wrap=True)
         return 1
@@ -234,8 +241,12 @@ def _observe(
     seconds: float,
     interrupted: Event,
     say: Callable[[str], None],
+    views: bool,
 ) -> None:
-    """Wait for the first command, then for some seconds; raise ChildDied or DemoFailed."""
+    """Wait for the first command, then for some seconds; raise ChildDied or DemoFailed.
+
+    Where there is a viewer, it is waited for as well.
+    """
     begun, counted, said = time.monotonic(), None, ''
     while not interrupted.is_set():
         watch.spin(0.1)
@@ -244,14 +255,17 @@ def _observe(
         if watch.state != said:
             said = watch.state
             say(f'{now - begun:5.1f} s  {said}')
-        if counted is None and watch.statistics.latencies:
+        begins = bool(watch.statistics.latencies) and (watch.viewed or not views)
+        if counted is None and begins:
             counted = now
         if counted is not None and now - counted >= seconds:
             return
         if counted is None and now - begun > LOADING:
+            commanded = bool(watch.statistics.latencies)
+            what = 'The viewer did not start' if commanded else 'Nothing was commanded'
             raise DemoFailed(
-                f'Nothing was commanded within {LOADING:.0f} s. The node said last:\n'
-                + children.last_lines('teleop_node')
+                f'{what} within {LOADING:.0f} s. The node said last:\n'
+                + children.last_lines('viewer_node' if commanded else 'teleop_node')
             )
 
 
