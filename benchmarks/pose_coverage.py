@@ -10,6 +10,8 @@ and MCP, and the wrist, which is the middle of NYU's two.
 
 For every pose of ITOP's front test set (metres, y up, 15 joints a line) it is the nearest of
 50,000 people as a camera in front of them sees them, after a shift and a turn about the vertical.
+What is due to size and to where datasets put their joints is told apart: the same with people who
+may be scaled to fit, and without the mean offset of every joint in the person's frame.
 
 Candidates come from the distances between joints, which no alignment changes; the best of them are
 aligned.
@@ -60,9 +62,12 @@ def main() -> None:
     if options.subject == 'hand':
         real, near = real_hands(options.poses), (10, 20)
         distance = nearest(real, sampled_hands(options.samples, options.seed), similar=True)
+        apart = {}
     else:
         real, near = real_people(options.poses), (60, 100)
-        distance = nearest(real, sampled_people(options.samples, options.seed), similar=False)
+        sampled = sampled_people(options.samples, options.seed)
+        distance = nearest(real, sampled, similar=False)
+        apart = told_apart(real, sampled)
     report = {
         'real_poses': len(real),
         'sampled_poses': options.samples,
@@ -72,6 +77,7 @@ def main() -> None:
             for q in (50, 75, 90, 95, 99)
         },
         **{f'within_{mm}mm': round(float((distance <= mm).float().mean()), 4) for mm in near},
+        **apart,
     }
     if options.json:
         print(json.dumps(report, indent=2))
@@ -133,6 +139,44 @@ def nearest(real: Tensor, sampled: Tensor, similar: bool) -> Tensor:
     return torch.cat(best)
 
 
+def told_apart(real: Tensor, sampled: Tensor) -> dict[str, object]:
+    """Return what of the distance (mm) is due to size, and to where joints are put."""
+    known = _shape(sampled, similar=True)
+    square = known.square().sum(1)
+    offsets, scales = [], []
+    for poses in real.split(_CHUNK):
+        shape = _shape(poses, similar=True)
+        candidates = (square - 2 * shape @ known.T).topk(_CANDIDATES, largest=False).indices
+        y, moved = _turned(poses, sampled[candidates])
+        scale = (moved * y).sum((-1, -2)) / moved.square().sum((-1, -2))
+        moved = scale[..., None, None] * moved
+        best = (moved - y).norm(dim=-1).mean(-1).argmin(1)
+        rows = torch.arange(len(best))
+        offsets.append(_in_body_frame(y[:, 0], y[:, 0] - moved[rows, best]))
+        scales.append(scale[rows, best])
+    offset = torch.cat(offsets)
+    centred = offset - offset.mean(0)
+    joints = offset.norm(dim=-1).mean(0).tolist()
+    return {
+        'scaled_median_mm': round(float(offset.norm(dim=-1).mean(1).median()), 2),
+        'scale_median': round(float(torch.cat(scales).median()), 3),
+        'scaled_without_mean_offsets_median_mm': round(
+            float(centred.norm(dim=-1).mean(1).median()), 2
+        ),
+        'scaled_joints_mm': dict(zip(BODY.names, (round(each) for each in joints), strict=True)),
+    }
+
+
+def _in_body_frame(poses: Tensor, vectors: Tensor) -> Tensor:
+    """Return vectors [N, J, 3] in people's frames: to their left, up, to their front."""
+    right, left = BODY.indices(['right_shoulder', 'left_shoulder'])
+    across = (poses[:, left] - poses[:, right]) * poses.new_tensor([1.0, 0.0, 1.0])
+    across = across / across.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    up = torch.tensor([0.0, 1.0, 0.0]).expand_as(across)
+    frame = torch.stack([across, up, torch.linalg.cross(across, up)], 1)
+    return vectors @ frame.transpose(1, 2)
+
+
 def _shape(poses: Tensor, similar: bool) -> Tensor:
     """Return the distances between joints [N, J (J - 1) / 2], relative to the size on request."""
     rows, columns = torch.triu_indices(poses.shape[1], poses.shape[1], 1)
@@ -144,6 +188,12 @@ def _shape(poses: Tensor, similar: bool) -> Tensor:
 
 def _turned_distance(real: Tensor, sampled: Tensor) -> Tensor:
     """Return mean distances [N, K] of poses [N, J, 3] to [N, K, J, 3] turned best about y."""
+    y, moved = _turned(real, sampled)
+    return (moved - y).norm(dim=-1).mean(-1)
+
+
+def _turned(real: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
+    """Return poses [N, 1, J, 3] and [N, K, J, 3] about their means, turned best about y."""
     y = (real - real.mean(1, keepdim=True))[:, None]
     x = sampled - sampled.mean(2, keepdim=True)
     sine = (x[..., 2] * y[..., 0] - x[..., 0] * y[..., 2]).sum(-1)
@@ -151,8 +201,7 @@ def _turned_distance(real: Tensor, sampled: Tensor) -> Tensor:
     angle = torch.atan2(sine, cosine)[..., None]
     turned_x = angle.cos() * x[..., 0] + angle.sin() * x[..., 2]
     turned_z = angle.cos() * x[..., 2] - angle.sin() * x[..., 0]
-    moved = torch.stack([turned_x, x[..., 1], turned_z], -1)
-    return (moved - y).norm(dim=-1).mean(-1)
+    return y, torch.stack([turned_x, x[..., 1], turned_z], -1)
 
 
 def _similar_distance(real: Tensor, sampled: Tensor) -> Tensor:
