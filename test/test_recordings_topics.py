@@ -1,6 +1,7 @@
 """Which recordings can be used, and what the others are refused with."""
 
 import contextlib
+import re
 import struct
 
 import cv2
@@ -115,6 +116,8 @@ def test_compressed_depth_is_depth(tmp_path, text, encode):
     path = write_recording(tmp_path / 'in', messages_of(make, topic, COMPRESSED))
     for number, frame in enumerate(frames_of(path)):
         np.testing.assert_allclose(frame.picture.depth, depth_image(number) / 1000, atol=1e-6)
+    summary = process(Job(path, tmp_path / 'out', Options(FakeSource())))
+    assert summary.gaps.found == 3
 
 
 def test_inverse_depth_is_turned_round():
@@ -245,9 +248,19 @@ def cut(path, share):
 def test_a_truncated_recording_is_refused(tmp_path, storage, share):
     path = write_recording(tmp_path / 'in', usual_messages(TYPES, 30), storage)
     cut(path / ('in.mcap' if storage == 'mcap' else 'in.db3'), share)
-    with pytest.raises(RecordingError, match='repaired'):
+    with pytest.raises(RecordingError, match='repaired') as error:
         process(Job(path, tmp_path / 'out', Options(FakeSource())))
+    for topic in (DEPTH, INFO, '/chatter'):
+        assert re.search(rf'^  {topic} +\w+/msg/\w+  30 messages$', str(error.value), re.M)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('metadata', ['', 'hello', '{', 'rosbag2_bagfile_information: {}'])
+def test_damaged_metadata_is_refused_as_well(tmp_path, metadata):
+    path = write_recording(tmp_path / 'in', usual_messages(TYPES, 3))
+    (path / 'metadata.yaml').write_text(metadata)
+    with pytest.raises(RecordingError, match='rosbag2 folder'):
+        Recording(path)
 
 
 def test_a_folder_without_metadata_is_read_by_its_only_file(tmp_path):

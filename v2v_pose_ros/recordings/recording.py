@@ -16,6 +16,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, MessageDefinitionFormat, QosDurability
 from rosbags.rosbag2 import Reader, Writer
 from rosbags.typesys import get_types_from_msg
+import yaml
 
 from v2v_pose_ros.recordings import RecordingError
 from v2v_pose_ros.recordings.paths import openable, storage_files
@@ -106,11 +107,7 @@ class Recording:
     @property
     def listing(self) -> str:
         """The topics as lines of a text."""
-        width = max(map(len, self.topics), default=0)
-        return '\n'.join(
-            f'  {topic.name:{width}}  {topic.type}  {topic.count} messages'
-            for topic in self.topics.values()
-        )
+        return _lines(self.topics.values())
 
     @property
     def storage(self) -> str:
@@ -215,11 +212,37 @@ class Recording:
             raise
         except Exception as error:
             reason = f'{error}'.rstrip('.') or type(error).__name__
+            topics = _announced(self.path)
+            announced = f'. It should hold:\n{_lines(topics)}' if topics else ''
             raise RecordingError(
                 f'{self.path} {problem} ({reason}); a rosbag2 folder, an .mcap, a .db3 or a '
                 'ROS 1 .bag is expected. One that was cut off can often be repaired: '
-                '"ros2 bag reindex", "mcap recover" or "rosbag reindex"'
+                f'"ros2 bag reindex", "mcap recover" or "rosbag reindex"{announced}'
             ) from error
+
+
+def _lines(topics: Collection[Topic]) -> str:
+    """Return topics as lines of a text."""
+    width = max((len(topic.name) for topic in topics), default=0)
+    return '\n'.join(
+        f'  {each.name:{width}}  {each.type}  {each.count} messages' for each in topics
+    )
+
+
+def _announced(path: Path) -> list[Topic]:
+    """Return the topics that a folder's metadata.yaml names, none where it cannot be read."""
+    try:
+        document = yaml.safe_load((path / 'metadata.yaml').read_text())
+        return [
+            Topic(
+                each['topic_metadata']['name'],
+                each['topic_metadata']['type'],
+                each['message_count'],
+            )
+            for each in document['rosbag2_bagfile_information']['topics_with_message_count']
+        ]
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+        return []
 
 
 def _has_small_chunks(path: Path) -> bool:
