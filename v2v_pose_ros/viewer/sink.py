@@ -217,7 +217,7 @@ class Viewer:
         )
         self._log(f'{layout.CUBES}/{identity}', box)
         points = scene.cube_points(subject)
-        cloud = rr.Points3D(points, radii=edge / 500, colors=[90, 170, 255])
+        cloud = rr.Points3D(points, radii=edge / 1000, colors=[80, 150, 225])
         self._log(f'{layout.POINTS}/{identity}', cloud)
         cells = occupied_cells(points, centre, edge)
         occupied = rr.Boxes3D(
