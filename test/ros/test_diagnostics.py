@@ -72,6 +72,8 @@ def test_message_has_the_numbers_behind_the_verdict():
     assert values['latency from stamp, p50'] == '30.0 ms'
     assert values['latency in the node, p99'] == '20.0 ms'
     assert values['images lost before arrival'] == '0'
+    assert values['images dropped for newer ones'] == '0'
+    assert values['age of newest skeleton'] == '0.0 ms'
     assert values['time in network'] == '12.3 ms'
     assert values['last problem'] == 'a cut image'
 
