@@ -17,8 +17,8 @@ from v2v_pose_ros.camera import FloatArray
 from v2v_pose_ros.localization.thinned import ThinnedImage
 
 _PLANES = 8  # floor, ceiling, walls and the broad sides of furniture
-_SAMPLES = 150  # planes tried for each that is taken out
-_POINTS = 2500  # points they are tried on; these say as much as all
+_SAMPLES = 100  # planes tried for each that is taken out
+_POINTS = 1200  # points they are tried on; these say as much as all
 _FLAT = 0.04  # metres from a plane at 2 m distance that belong to it; noise grows with its square
 _FACING = 0.87  # cosine between a plane's normal and those of what belongs to it
 _MEASURED = 0.3  # share of the pixels about one that are measured, at least
