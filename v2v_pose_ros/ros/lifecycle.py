@@ -81,11 +81,9 @@ def run(name: str, make: Callable[[], ManagedNode], args: list[str] | None = Non
     Returns the exit status of the process: 0 after an interruption, 1 when the node was to start
     itself and cannot, 2 for a parameter that cannot be.
     """
-    # rclpy shuts its context down on the first signal, which ends the spinning below, and then
-    # puts back what was there before: a second one, as ros2 launch and the terminal both pass
-    # Ctrl-C on, would only strike the clean-up.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # rclpy shuts its context down on SIGINT, which ends the spinning below. Python's own exception
+    # would only strike the clean-up, as ros2 launch and the terminal both pass Ctrl-C on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         rclpy.init(args=args)
     except Exception as error:  # of rclpy's C part, and not of one class on all distributions
