@@ -68,6 +68,36 @@ def skeletons(
     return array
 
 
+class Metronome:
+    """Tells by how much this machine was late at a time; one that is idle is hardly late."""
+
+    STEP = 0.004  # s
+
+    def __init__(self) -> None:
+        """Start to tick."""
+        self._ticks: list[tuple[float, float]] = []  # when, and how late
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ends.is_set():
+            due = time.monotonic() + self.STEP
+            time.sleep(self.STEP)
+            now = time.monotonic()
+            self._ticks.append((now, now - due))
+
+    def lateness(self, begin: float, end: float) -> float:
+        """Return the most it was late between two moments, seconds."""
+        late = [late for now, late in self._ticks if begin <= now <= end + self.STEP]
+        return max(late, default=0.0)
+
+    def close(self) -> None:
+        """Stop."""
+        self._ends.set()
+        self._thread.join(PATIENCE)
+
+
 class TeleopBench:
     """Shows hands over DDS, arms, and remembers every message with the time of its arrival."""
 
@@ -85,6 +115,7 @@ class TeleopBench:
         node.create_subscription(String, '/v2v_teleop/state', self._keep('state'), latched)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._keep('diagnostics'), 10)
         self._topics = topics
+        self._metronome = Metronome()
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
@@ -168,8 +199,13 @@ class TeleopBench:
         wait_until(look, f'a message on {name}')
         return found[0]
 
+    def delay(self, begin: float, end: float) -> float:
+        """Return the seconds from one moment to another without what the machine was late."""
+        return end - begin - self._metronome.lateness(begin, end)
+
     def close(self) -> None:
         """Stop listening."""
+        self._metronome.close()
         self._executor.shutdown()
         self._thread.join(PATIENCE)
         self.node.destroy_node()

@@ -1,6 +1,5 @@
 """Teleoperation with real processes over DDS: what a robot is told, and when nothing."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 import os
@@ -143,21 +142,27 @@ def lose(bench: TeleopBench, loss: str) -> None:
     bench.show(**changes)
 
 
+def within_two_periods(delays: list[float]) -> bool:
+    """Tell whether a delay was short enough; fail when none of several was.
+
+    What the machine was late is taken off already; a busy one adds more to some of them.
+    """
+    assert len(delays) < 8 or min(delays) <= 2 * PERIOD, delays
+    return bool(delays) and min(delays) <= 2 * PERIOD
+
+
 def test_a_lost_hand_is_held_within_two_frame_periods_however_it_is_lost(start):
     # A busy machine makes gaps of its own; they must not count as losses here.
     bench, _ = start(grace=1.0)
-    delays = defaultdict(list)
     for loss in LOSSES:
-        for _ in range(3):
+        delays: list[float] = []
+        while not within_two_periods(delays):
             bench.arm(open_hand())
             last_seen = moving(bench, frames=6)
             lose(bench, loss)
             arrival, _ = bench.wait_for('command/wrist_twist', last_seen, held_after(last_seen))
-            delays[loss].append(arrival - last_seen)
+            delays.append(bench.delay(last_seen, arrival))
             bench.call(False)
-    # A busy machine adds to some of them, and takes away from none.
-    best = {loss: min(each) for loss, each in delays.items()}
-    assert max(best.values()) <= 2 * PERIOD, best
 
 
 def test_a_hand_that_is_lost_stays_lost(start):
@@ -218,10 +223,10 @@ def test_a_camera_or_a_pose_node_that_dies_is_a_loss_within_two_frame_periods(st
         grace=1.0,
     )
     chain = Chain(bench)
-    delays = []
+    delays: list[float] = []
     try:
-        for attempt in range(3):
-            if attempt:
+        while not within_two_periods(delays):
+            if delays:
                 chain.restart(module)
             chain.arm()
             since = time.monotonic()
@@ -230,12 +235,9 @@ def test_a_camera_or_a_pose_node_that_dies_is_a_loss_within_two_frame_periods(st
             wait_until(lambda: bench.state == 'lost', 'the state lost')
             last_seen = chain.seen[-1]
             arrival, _ = bench.wait_for('command/wrist_twist', last_seen, held_after(last_seen))
-            delays.append(arrival - last_seen)
-            if delays[-1] <= 2 * PERIOD:
-                break  # a busy machine adds to some of them, and takes away from none
+            delays.append(bench.delay(last_seen, arrival))
     finally:
         chain.close()
-    assert min(delays) <= 2 * PERIOD, delays
 
 
 def test_a_node_that_dies_commands_nothing_more(start):
