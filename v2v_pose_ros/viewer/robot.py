@@ -106,7 +106,7 @@ def _layout(middle: NDArray[np.float64] | None = None) -> Any:
     """
     import rerun.blueprint as rrb
 
-    shown = layout.trees(layout.CAMERA, layout.SKELETONS, layout.POINTS, ROBOT)
+    shown = layout.trees(layout.SKELETONS, layout.POINTS, ROBOT)
     space = rrb.Spatial3DView(
         name='hand and robot hand', contents=shown, **layout.looking_at(middle, _SIZE)
     )
