@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 import numpy as np
 from rcl_interfaces.msg import Log
@@ -139,6 +139,15 @@ class Bench:
             message = self.receive(name)
             if message.header.stamp == image.header.stamp:
                 return message
+
+    def receive_error(self) -> DiagnosticStatus:
+        """Return the next diagnosis that tells an error."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            (status,) = self.receive('diagnostics').status
+            if status.level == DiagnosticStatus.ERROR:
+                return status
+        raise AssertionError('waited in vain for an error in the diagnostics')
 
     def silent(self, name: str) -> bool:
         """Tell whether no message waits on a topic."""

@@ -214,11 +214,7 @@ def test_a_model_that_cannot_be_used_leaves_it_unconfigured_and_says_why(bench, 
     assert not manager.change(Transition.TRANSITION_CONFIGURE)
     assert manager.state() == UNCONFIGURED
     bench.logged('hand.safetensors is cut short')
-    while True:
-        (status,) = bench.receive('diagnostics').status
-        if status.level == b'\x02':
-            break
-    assert 'hand.safetensors is cut short' in status.message
+    assert 'hand.safetensors is cut short' in bench.receive_error().message
     assert not node.failed.done()  # somebody manages it, who may try again
     for transition in WAYS[ACTIVE]:
         assert manager.change(transition)

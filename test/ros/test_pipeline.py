@@ -168,14 +168,6 @@ def test_a_new_subject_can_be_made_to_prove_itself(bench, estimator):
             break
 
 
-def error_told(bench):
-    """Return the next error in the diagnostics."""
-    while True:
-        (status,) = bench.receive('diagnostics').status
-        if status.level == b'\x02':
-            return status.message
-
-
 @pytest.fixture
 def gpu(monkeypatch):
     """Let torch tell the memory of a GPU that is not there."""
@@ -189,7 +181,7 @@ def test_a_gpu_that_runs_out_of_memory_once_is_an_error_and_goes_on(bench, estim
     node = bench.start(Pipeline, ('skeletons', 'diagnostics'), diagnostics_period=0.1)
     bench.show(depth_image(), camera_info())
     bench.logged('CUDA out of memory')
-    assert 'CUDA out of memory' in error_told(bench)
+    assert 'CUDA out of memory' in bench.receive_error().message
     assert len(Camera30Hz(bench).show()) == 1
     assert node._worker.estimator.degraded == ''
     (status,) = bench.receive('diagnostics').status
@@ -229,5 +221,4 @@ def test_a_gpu_that_keeps_failing_is_left_for_the_cpu_and_told(bench, estimator,
     assert len(Camera30Hz(bench).show()) == 1
     assert devices == ['auto', 'cpu']
     assert 'CUDA error' in node._worker.estimator.degraded
-    while 'runs on the CPU' not in error_told(bench):
-        pass
+    wait_until(lambda: 'runs on the CPU' in bench.receive_error().message, 'the news')
