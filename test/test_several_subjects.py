@@ -212,7 +212,8 @@ def test_people_are_told_apart_as_hands_are():
     """Two pass by each other, 80 cm apart in depth; nothing about them is a hand's."""
     codec = {'cube_size': 2.0, 'input_size': 48, 'sigma': 1.0}
     info = ModelInfo('fake', 'body', {'joints': 15}, codec)
-    run = PoseEstimator([Model(torch.nn.Identity(), info, Path())], [Standing()])
+    models = [Model(torch.nn.Identity(), info, Path())]
+    run = PoseEstimator(models, [Standing()], flip_test=False)
     tracker = Tracker(run, TrackerOptions(max_subjects=2))
     owners = {}
     for frame in range(61):
