@@ -80,3 +80,20 @@ def test_the_average_is_that_of_both_views():
         ]
     )
     torch.testing.assert_close(with_flip_test(network, [1, 0], CPU)(grids), wanted)
+
+
+def test_a_search_does_without_until_somebody_is_found(depth):
+    class Counting(TorchRuntime):
+        batches: tuple[int, ...] = ()
+
+        def __call__(self, grids):
+            self.batches += (len(grids),)
+            return super().__call__(grids)
+
+    model = load_model('body_lite')
+    runtime = Counting(model.network, CPU, torch.float32)
+    estimator = PoseEstimator([model], [runtime], min_confidence=0.0)
+    estimator(depth, CAMERA)
+    *search, last = runtime.batches
+    assert last == 2
+    assert set(search) == {1}

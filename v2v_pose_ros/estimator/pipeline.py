@@ -21,7 +21,7 @@ from v2v_pose_ros.defaults import (
 )
 from v2v_pose_ros.estimator.device_reading import make_reader
 from v2v_pose_ros.estimator.occlusion import occluded_joints
-from v2v_pose_ros.estimator.reading import SkeletonEstimate
+from v2v_pose_ros.estimator.reading import CubeReader, SkeletonEstimate
 from v2v_pose_ros.estimator.separation import hide_subjects, MARGIN
 from v2v_pose_ros.localization import (
     bounding_box_middle,
@@ -75,6 +75,9 @@ class PoseEstimator:
     The networks know right hands; left ones are mirrored on their way through.  With the
     handedness 'auto', what is found is looked at both ways, and the surer one counts.
 
+    With `flip_test`, people are looked at in the mirror, too, once they are found: a search, which
+    tries many places, does without.
+
     An estimator has no memory from frame to frame and belongs to one thread; see `tracking`.
     """
 
@@ -102,6 +105,8 @@ class PoseEstimator:
             known = ', '.join(HANDEDNESSES)
             raise ValueError(f'handedness is {handedness!r}; one of {known} is meant')
         self._reader = make_reader(models, runtimes, cube_size, flip_test=flip_test)
+        mirrors = self._reader.flip_test
+        self._scout = make_reader(models, runtimes, cube_size) if mirrors else self._reader
         self.localizer = localizer or LocalizerOptions.of(self.skeleton.name)
         self.min_confidence = min_confidence
         self._refinement = refinement
@@ -135,7 +140,8 @@ class PoseEstimator:
 
     def set_cube_size(self, cube_size: float | None) -> None:
         """Change the edge of the cube in metres; None takes the models' own."""
-        self._reader.set_cube_size(cube_size)
+        for reader in {self._reader, self._scout}:
+            reader.set_cube_size(cube_size)
 
     @classmethod
     def load(
@@ -190,7 +196,8 @@ class PoseEstimator:
 
     def warm_up(self) -> None:
         """Run every network once so that the first frame is not slower than the others."""
-        self._reader.warm_up()
+        for reader in {self._reader, self._scout}:
+            reader.warm_up()
 
     def __call__(
         self,
@@ -233,7 +240,7 @@ class PoseEstimator:
             if reference is None:
                 best = self._search(rest, camera, side, watch)
             else:
-                best = self._pass(rest, camera, reference, side, watch)
+                best = self._pass(self._reader, rest, camera, reference, side, watch)
             best = self._settle(rest, camera, best, passes or self.passes, watch)
             if best is None or best.confidence < self.min_confidence:
                 break
@@ -290,7 +297,7 @@ class PoseEstimator:
         for _ in range(passes - 1 if best is not None else 0):
             assert best is not None
             centre = bounding_box_middle(best.positions)
-            result = self._pass(depth, camera, centre, best.handedness, watch)
+            result = self._pass(self._reader, depth, camera, centre, best.handedness, watch)
             if result is None:
                 break
             best = result
@@ -320,14 +327,14 @@ class PoseEstimator:
         steps: int,
     ) -> SkeletonEstimate | None:
         """Move the cube after the joints, as along an arm to its hand, while there is hope."""
-        best = result = self._pass(depth, camera, centre, side, watch)
+        best = result = self._pass(self._scout, depth, camera, centre, side, watch)
         for _ in range(steps):
             if result is None or result.confidence < _HOPE:
                 break
             middle = bounding_box_middle(result.positions)
             if np.abs(middle - result.reference_point).max() < _SETTLED * self.cube_size:
                 break
-            result = self._pass(depth, camera, middle, side, watch)
+            result = self._pass(self._scout, depth, camera, middle, side, watch)
             if result is not None and (best is None or result.confidence > best.confidence):
                 best = result
         return best
@@ -351,8 +358,9 @@ class PoseEstimator:
             offset = offset * np.array([-1, 1, 1], np.float32)
         return np.asarray(reference + offset, np.float32)
 
+    @staticmethod
     def _pass(
-        self,
+        reader: CubeReader,
         depth: FloatArray,
         camera: Camera,
         centre: FloatArray,
@@ -360,7 +368,7 @@ class PoseEstimator:
         watch: _Stopwatch,
     ) -> SkeletonEstimate | None:
         """Voxelise the cube about a centre and read the joints; None where it is empty."""
-        read, lap = self._reader.read, watch.lap
+        read, lap = reader.read, watch.lap
         if side != 'auto':
             return read(depth, camera, centre, side, lap)
         right = read(depth, camera, centre, 'right', lap)
