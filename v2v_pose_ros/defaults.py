@@ -32,7 +32,7 @@ PASSES = 2
 """How often the network sees a frame: the second time, about the joints found first."""
 
 FLIP_TEST = True
-"""Whether people are looked at in the mirror, too."""
+"""Whether people are looked at in the mirror, too, where a recording gives the time for it."""
 
 MIN_CONFIDENCE = 0.5
 """Mean confidence from which on a skeleton counts as found.

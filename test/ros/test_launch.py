@@ -111,6 +111,16 @@ def test_parameter_file_decides_unless_an_argument_is_given(launch):
     assert set(overrides) == {'use_sim_time', 'model', 'device'}
 
 
+def test_subjects_are_counted_and_hands_have_a_side(launch):
+    _, overrides = launch.nodes(max_subjects='2')['pose_node']['parameters']
+    assert overrides['max_subjects'].arguments == ('2',)
+    assert overrides['max_subjects'].options['value_type'] is int
+    assert ('handedness' in launch.arguments) == (launch.subject == 'hand')
+    if launch.subject == 'hand':
+        _, overrides = launch.nodes(handedness='auto')['pose_node']['parameters']
+        assert overrides['handedness'].options['value_type'] is str
+
+
 def test_the_node_starts_itself_unless_somebody_manages_it(launch):
     _, overrides = launch.nodes()['pose_node']['parameters']
     assert 'autostart' not in overrides  # the file's default is true

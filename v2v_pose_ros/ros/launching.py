@@ -18,7 +18,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from v2v_pose_ros.defaults import RUNTIMES
+from v2v_pose_ros.defaults import HANDEDNESSES, RUNTIMES
 
 PACKAGE = 'v2v_pose_ros'
 NODE_NAME = 'v2v_pose'
@@ -84,6 +84,12 @@ def _arguments(subject: str, scene: str) -> list[DeclareLaunchArgument]:
             choices=['', *RUNTIMES],
             description='What executes the network. Empty: as in params_file.',
         ),
+        DeclareLaunchArgument(
+            'max_subjects',
+            default_value='',
+            description='How many are followed at most. Empty: as in params_file.',
+        ),
+        *([_handedness()] if subject == 'hand' else []),
         *common_arguments(f'{subject}.yaml'),
         DeclareLaunchArgument(
             'rviz',
@@ -104,6 +110,15 @@ def _arguments(subject: str, scene: str) -> list[DeclareLaunchArgument]:
             'viewer. Empty: none.',
         ),
     ]
+
+
+def _handedness() -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(
+        'handedness',
+        default_value='',
+        choices=['', *HANDEDNESSES],
+        description='Which hand the camera sees; auto finds out. Empty: as in params_file.',
+    )
 
 
 def common_arguments(config: str) -> list[DeclareLaunchArgument]:
@@ -187,7 +202,12 @@ class Run:
         )
 
     def managed_node(
-        self, executable: str, name: str, texts: Sequence[str], **options: Any
+        self,
+        executable: str,
+        name: str,
+        texts: Sequence[str],
+        numbers: Sequence[str] = (),
+        **options: Any,
     ) -> Node:
         """Return a node with a lifecycle that takes `common_arguments`.
 
@@ -195,13 +215,15 @@ class Run:
             executable: its program.
             name: its name.
             texts: arguments that replace parameters of the file where they are not empty.
+            numbers: the same for parameters that are integers.
             options: of the node, besides.
         """
         # Strings stay strings: a model called 1 or null would become another type otherwise.
+        kinds = {**dict.fromkeys(texts, str), **dict.fromkeys(numbers, int)}
         chosen: dict[str, Any] = {
-            text: ParameterValue(self.value(text), value_type=str)
-            for text in texts
-            if self.value(text)
+            argument: ParameterValue(self.value(argument), value_type=kind)
+            for argument, kind in kinds.items()
+            if self.value(argument)
         }
         if self.value('autostart'):
             chosen['autostart'] = self.value('autostart') == 'true'
@@ -244,8 +266,9 @@ class _SubjectRun(Run):
 def _nodes(context: LaunchContext, subject: str) -> list[Node]:
     """Return the nodes, now that the arguments have values."""
     run = _SubjectRun(context, subject)
-    texts = ('model', 'device', 'runtime')
-    nodes = [run.managed_node('pose_node', NODE_NAME, texts, remappings=run.remappings)]
+    texts = ['model', 'device', 'runtime', *(['handedness'] if subject == 'hand' else [])]
+    numbers = ['max_subjects']
+    nodes = [run.managed_node('pose_node', NODE_NAME, texts, numbers, remappings=run.remappings)]
     if run.synthetic:
         scene = {**run.clock, 'subject': subject}
         nodes.append(run.node('synthetic_camera', name='synthetic_camera', parameters=[scene]))

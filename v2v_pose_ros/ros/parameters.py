@@ -150,7 +150,7 @@ class NodeParameters(Parameters):
         span=(1, 4),
     )
     flip_test: bool = parameter(
-        defaults.FLIP_TEST,
+        False,
         'True: the network sees people in the mirror, too, and the two results are averaged, '
         'which takes twice its time. Hands are not symmetric: nothing changes for them.',
     )
