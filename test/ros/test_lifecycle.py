@@ -8,8 +8,11 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
 import pytest
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
 from ros_bench import camera_info, depth_image, PATIENCE, wait_until
 from visualization_msgs.msg import Marker
+
+from v2v_pose_ros.ros.lifecycle import serve
 
 UNCONFIGURED, INACTIVE = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE
 ACTIVE, FINALIZED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED
@@ -259,3 +262,26 @@ def test_the_state_is_told_while_the_model_loads(bench, start, make_node):
     change.join(PATIENCE)
     wait_until(lambda: told('inactive'), 'the news of being inactive')
     executor.shutdown()
+
+
+def test_serving_for_hours_piles_nothing_up(context, make_node):
+    class Counting(Future):
+        callbacks = 0
+
+        def add_done_callback(self, callback):
+            self.callbacks += 1
+            super().add_done_callback(callback)
+
+    node, executor = make_node('served'), SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    done, turns = Counting(executor=executor), []
+
+    def turn():
+        turns.append(None)
+        if len(turns) == 100:
+            done.set_result(None)
+
+    node.create_timer(0.001, turn)
+    serve(node, executor, until=done)
+    assert len(turns) == 100
+    assert done.callbacks < 5

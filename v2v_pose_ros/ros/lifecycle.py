@@ -62,14 +62,19 @@ class ManagedNode(LifecycleNode):
 
 
 def serve(node: Node, executor: SingleThreadedExecutor, until: Future) -> None:
-    """Spin until a future is done or ROS ends; an error in a callback costs this call alone."""
-    while rclpy.ok() and not until.done():
+    """Spin until a future is done or ROS ends; an error in a callback costs this call alone.
+
+    rclpy's own `spin_until_future_complete` hangs one more callback on the future at each turn: a
+    megabyte in a minute, at the rate of a camera.
+    """
+    until.add_done_callback(lambda _: executor.wake())
+    while executor.context.ok() and not until.done():
         try:
-            executor.spin_until_future_complete(until)
+            executor.spin_once()
         except ExternalShutdownException:
             return
         except Exception as error:
-            if not rclpy.ok():
+            if not executor.context.ok():
                 return
             text = ''.join(traceback.format_exception(error))
             node.get_logger().error(f'{error}\n{text}', throttle_duration_sec=1.0)
