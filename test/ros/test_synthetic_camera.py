@@ -21,8 +21,8 @@ from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.ros import synthetic_camera
 from v2v_pose_ros.ros.declarations import declare
 from v2v_pose_ros.ros.demo.session import joints_of
-from v2v_pose_ros.ros.messages import nanoseconds
 from v2v_pose_ros.ros.images import depth_of
+from v2v_pose_ros.ros.messages import nanoseconds
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.synthesis.cameras import sr305
 from v2v_pose_ros.synthesis.hands.camera_scene import HandCameraScene
