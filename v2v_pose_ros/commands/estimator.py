@@ -43,6 +43,7 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, model_required: 
         '--no-flip-test',
         dest='flip_test',
         action='store_false',
+        default=defaults.FLIP_TEST,
         help='do not look at people in the mirror, too: half the time of the network',
     )
 
