@@ -13,8 +13,9 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.frames import read_depth_png
 from v2v_pose_ros.localization import bounding_box_middle
-from v2v_pose_ros.models import Model, ModelError, ModelInfo
+from v2v_pose_ros.models import Model, ModelError, ModelInfo, save_model
 from v2v_pose_ros.networks.refinement import RefinementNet
+from v2v_pose_ros.recordings.jobs import EstimatorSettings
 from v2v_pose_ros.skeletons import HAND
 from v2v_pose_ros.voxels import VoxelCodec
 
@@ -121,6 +122,34 @@ def test_refinement_moves_the_reference_point_by_what_the_network_says(handednes
     side = -1 if handedness == 'left' else 1
     np.testing.assert_allclose(moved, [side * 0.03, -0.015, 0.006], atol=1e-6)
     assert run(blob(0, 0, 0.5), CAMERA).skeletons
+
+
+@pytest.mark.parametrize(
+    ('skeleton', 'kind', 'words'),
+    [
+        ('body', 'refinement', "finds the skeleton 'body'; 'hand' is needed"),
+        ('hand', 'v2v', 'is a v2v model; a refinement model is needed here'),
+    ],
+)
+def test_a_refinement_that_does_not_fit_is_refused(tmp_path, skeleton, kind, words):
+    path = tmp_path / 'center.safetensors'
+    network = RefinementNet()
+    info = ModelInfo('center', skeleton, {'joints': 21}, {'cube_size': 0.3}, kind)
+    save_model(path, network, info)
+    with pytest.raises(ModelError, match=words):
+        PoseEstimator.load('hand_lite', refinement=str(path), runtime='torch')
+
+
+def test_results_with_another_refinement_are_other_results(tmp_path):
+    path = tmp_path / 'center.safetensors'
+    info = ModelInfo('center', 'hand', {}, {'cube_size': 0.3}, kind='refinement')
+    identities = [EstimatorSettings().identity()]
+    for _ in range(2):
+        save_model(path, RefinementNet(), info)  # random weights
+        settings = EstimatorSettings(refinement=str(path), runtime='torch')
+        assert settings.load().refine(blob(0, 0, 0.5), CAMERA, np.float32([0, 0, 0.5])).all()
+        identities.append(settings.identity())
+    assert len({json.dumps(each['models']) for each in identities}) == 3
 
 
 def test_an_ensemble_averages_joints():

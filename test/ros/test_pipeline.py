@@ -83,8 +83,20 @@ class Camera30Hz:
 def estimator(monkeypatch):
     """Return the estimator that a pipeline loads in this test."""
     estimator = HesitantEstimator((0.15, 1.5))
-    monkeypatch.setattr(PoseEstimator, 'load', lambda *_args, **_options: estimator)
+
+    def load(_models, **options):
+        estimator.options = options
+        return estimator
+
+    monkeypatch.setattr(PoseEstimator, 'load', load)
     return estimator
+
+
+def test_parameters_that_choose_the_networks_reach_the_estimator(bench, estimator):
+    bench.start(Pipeline, (), refinement='hand_center', flip_test=True, runtime='torch')
+    wait_until(lambda: hasattr(estimator, 'options'), 'the estimator')
+    wanted = {'refinement': 'hand_center', 'flip_test': True, 'runtime': 'torch'}
+    assert wanted.items() <= estimator.options.items()
 
 
 def test_a_live_min_confidence_decides_what_is_followed(bench, estimator):

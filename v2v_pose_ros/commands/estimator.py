@@ -40,6 +40,11 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, model_required: 
         help='how often the cube is re-centred (default: %(default)s)',
     )
     group.add_argument(
+        '--refinement',
+        metavar='NAME',
+        help='a network that refines the reference point, likewise; none by default',
+    )
+    group.add_argument(
         '--no-flip-test',
         dest='flip_test',
         action='store_false',
@@ -59,6 +64,7 @@ def settings_of(options: argparse.Namespace) -> EstimatorSettings:
         depth_range=tuple(options.depth_range) if options.depth_range else None,
         handedness=options.handedness,
         passes=options.passes,
+        refinement=options.refinement,
         flip_test=options.flip_test,
     )
 

@@ -182,10 +182,13 @@ class PoseEstimator:
         """
         names = [models] if isinstance(models, str) else list(models)
         loaded = [load_model(name, skeleton) for name in names]
+        refining = None
+        if refinement and loaded:
+            refining = load_model(refinement, loaded[0].info.skeleton, kind='refinement')
         return cls(
             loaded,
             [make_runtime(model, runtime, device) for model in loaded],
-            refinement=load_model(refinement, kind='refinement') if refinement else None,
+            refinement=refining,
             localizer=LocalizerOptions(depth_range) if depth_range else None,
             handedness=handedness,
             passes=passes,

@@ -49,6 +49,7 @@ class EstimatorSettings:
     depth_range: tuple[float, float] | None = None
     handedness: defaults.Handedness = defaults.HANDEDNESS
     passes: int = defaults.PASSES
+    refinement: str | None = None
     flip_test: bool = defaults.FLIP_TEST
 
     def load(self) -> PoseEstimator:
@@ -62,6 +63,7 @@ class EstimatorSettings:
             depth_range=self.depth_range,
             handedness=self.handedness,
             passes=self.passes,
+            refinement=self.refinement,
             flip_test=self.flip_test,
         )
 
@@ -69,8 +71,9 @@ class EstimatorSettings:
         """Say what the results depend on: the weights by their checksums, and the settings."""
         from v2v_pose_ros.models import find_model, read_info
 
+        refinement = (self.refinement,) if self.refinement else ()
         return {
-            'models': [read_info(find_model(name))[1] for name in self.models],
+            'models': [read_info(find_model(name))[1] for name in (*self.models, *refinement)],
             'device': self.device.partition(':')[0],  # which of equal GPUs does not matter
             'runtime': self.runtime,
             'depth_range': list(self.depth_range or ()),

@@ -149,6 +149,11 @@ class NodeParameters(Parameters):
         live=True,
         span=(1, 4),
     )
+    refinement: str = parameter(
+        '',
+        'Model file of a network that refines the reference point where the subject is searched '
+        'for: a path, or the name of a shipped one; empty: none.',
+    )
     flip_test: bool = parameter(
         False,
         'True: the network sees people in the mirror, too, and the two results are averaged, '
