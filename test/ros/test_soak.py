@@ -14,6 +14,7 @@ STEADY = {
     'files': 20.0,
     'shared_files': 6.0,
     'skeletons': 1800,
+    'yardstick_ms': 2.0,
     'latency_p50_ms': 25.0,
     'latency_p99_ms': 50.0,
 }
@@ -37,6 +38,14 @@ def test_what_grows_is_a_problem(change, words):
 
 def test_what_stays_is_none():
     assert soak.verdict([STEADY, {**STEADY, 'memory': 304.9}])['problems'] == []
+
+
+@pytest.mark.parametrize('change', [{'skeletons': 1300}, {'latency_p99_ms': 67.0}])
+def test_a_slower_machine_gives_fewer_skeletons_and_later(change):
+    slower = {**STEADY, 'skeletons': 1400, 'latency_p99_ms': 65.0, 'yardstick_ms': 2.4}
+    assert soak.verdict([STEADY, slower])['problems'] == []
+    (problem,) = soak.verdict([STEADY, {**slower, **change}])['problems']
+    assert 'took 1.20 times as long' in problem
 
 
 def test_a_short_soak_leaks_nothing(ros_domain_id, tmp_path):
