@@ -249,6 +249,15 @@ class Camera:
         """Return x / z and y / z of the pixels, broadcastable to [height, width]."""
         return _rays(self)
 
+    def rays_at(
+        self, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return x / z [N] and y / z [N] of some pixels."""
+        x, y = self.rays
+        if self.distortion:
+            return x[rows, columns], y[rows, columns]
+        return x[0].take(columns), y[:, 0].take(rows)
+
     def points(self, depth: FloatArray, mask: NDArray[np.bool_] | None = None) -> FloatArray:
         """Return the measured points [N, 3] of a depth image, in row order.
 
@@ -263,14 +272,10 @@ class Camera:
         self, depth: FloatArray, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> FloatArray:
         """Return the points [N, 3] of some pixels."""
-        x, y = self.rays
+        x, y = self.rays_at(rows, columns)
         z = depth[rows, columns]
         points = np.empty((len(z), 3), np.float32)
-        if self.distortion:
-            points[:, 0], points[:, 1] = x[rows, columns] * z, y[rows, columns] * z
-        else:
-            points[:, 0], points[:, 1] = x[0, columns] * z, y[rows, 0] * z
-        points[:, 2] = z
+        points[:, 0], points[:, 1], points[:, 2] = x * z, y * z, z
         return points
 
     def project(self, points: FloatArray) -> NDArray[np.float64]:

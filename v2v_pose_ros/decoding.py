@@ -6,7 +6,6 @@ stay in a cache, and the overhead of many small operations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 import math
 from typing import TYPE_CHECKING
@@ -28,11 +27,13 @@ NOISE_FLOOR = 0.05
 VARIANCE_FLOOR = 0.05
 """Squared cells: the least variance ever reported."""
 
-_FEW = 16  # cells above the noise floor are listed up to this part of all
+_FEW = 16  # cells above the noise floor are listed up to this part of a volume's
+_AT_ONCE = 2**19  # cells that one pass goes over: as many as stay in a cache
 
 _WIDTH = 2 * WINDOW + 1
 _STEPS = np.arange(_WIDTH, dtype=np.float32)
 _INSIDE = np.indices((_WIDTH,) * 3)[::-1].reshape(3, -1).T  # x, y, z of a window's cells
+_PROFILES = (_INSIDE[:, :, None] == np.arange(_WIDTH)).reshape(-1, 3 * _WIDTH).astype(np.float32)
 
 
 def read_cells(codec: VoxelCodec, output: Array) -> tuple[Array, Array, Array]:
@@ -46,63 +47,88 @@ def read_cells(codec: VoxelCodec, output: Array) -> tuple[Array, Array, Array]:
         Index coordinates [N, 3], confidences [N] and covariances [N, 3, 3].
     """
     size = codec.output_size
-    volumes = np.ascontiguousarray(output, np.float32)
-    scans = [_scan(volume.ravel(), codec.activation == 'softmax') for volume in volumes]
-    place = np.array([scan.place for scan in scans])
+    volumes = np.ascontiguousarray(output, np.float32).reshape(len(output), -1)
+    step = max(1, _AT_ONCE // size**3)
+    parts = [volumes[first : first + step] for first in range(0, len(volumes), step)]
+    scans = [_scan(part, size, codec.activation == 'softmax') for part in parts]
+    place, highest, total, sums = (np.concatenate(each) for each in zip(*scans, strict=True))
     low = np.stack([place % size, place // size % size, place // size**2], 1) - WINDOW
     low = low.clip(0, size - _WIDTH)
-    window = _windows(volumes, low)
+    window = _windows(volumes, low, size)
     if codec.activation == 'softmax':
-        highest = np.array([[scan.highest] for scan in scans], np.float32)
-        share = (math.tau * codec.sigma**2) ** 1.5 / np.array([[scan.total] for scan in scans])
-        window = np.exp(window - highest) * share.astype(np.float32)
-    window = np.maximum(window, 0).reshape(-1, _WIDTH, _WIDTH, _WIDTH)
+        share = np.float32((math.tau * codec.sigma**2) ** 1.5) / total
+        window = np.exp(window - highest[:, None]) * share[:, None]
+    window = np.maximum(window, 0)
     offset = _fit_offset(window, codec.sigma)
-    covariances = clean_covariances(_covariances(scans, size), codec.sigma)
+    covariances = clean_covariances(_covariances(sums), codec.sigma)
     return low + offset, _amplitude(window, offset, codec.sigma), covariances
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """What passes over one volume find.
+def _scan(
+    volumes: Array, size: int, logits: bool
+) -> tuple[NDArray[np.intp], Array, Array, NDArray[np.float64]]:
+    """Pass over volumes [N, H^3] that stay in the cache meanwhile.
 
-    Attributes:
-        place: the highest cell.
-        highest: its value.
-        total: sum of exp(x - highest) where that is what likelihoods are made of.
-        cells: those above the noise floor, where they are few.
-        weights: their likelihoods up to a factor.
-        sums: the sums that `_covariances` makes of them, where they are many.
+    Returns:
+        The highest cells [N] and their values [N], the sums [N] of exp(x - highest), where that is
+        what likelihoods are made of, and the moments [N, 10] of what is above the noise floor.
     """
-
-    place: int
-    highest: float
-    total: float
-    cells: NDArray[np.intp]
-    weights: Array
-    sums: NDArray[np.float64] | None = None
-
-
-def _scan(volume: Array, logits: bool) -> _Scan:
-    """Pass over one volume [H^3], which stays in the cache meanwhile."""
-    place = int(volume.argmax())
-    highest, total = float(volume[place]), 1.0
-    floor = NOISE_FLOOR * max(highest, 1e-12)
+    count, cells = volumes.shape
+    place = volumes.argmax(1)
+    highest = volumes[np.arange(count), place]
+    total = np.ones(count, np.float32)
+    floor = NOISE_FLOOR * np.maximum(highest, 1e-12)
     if logits:
-        volume = np.subtract(volume, volume[place])
-        np.exp(volume, out=volume)
-        total, floor = float(volume.sum()), NOISE_FLOOR
-    above = volume >= np.float32(floor)
-    if np.count_nonzero(above) > len(volume) // _FEW:
-        none = np.zeros(0, np.intp)
-        return _Scan(place, highest, total, none, volume[none], _dense_sums(volume * above))
-    cells = np.flatnonzero(above)
-    return _Scan(place, highest, total, cells, volume[cells])
+        volumes = volumes - highest[:, None]
+        np.exp(volumes, out=volumes)
+        total = volumes.sum(1)
+        floor = np.full(count, NOISE_FLOOR, np.float32)
+    above = volumes >= floor[:, None]
+    chosen = np.flatnonzero(above)
+    borders = np.searchsorted(chosen, cells * np.arange(count + 1))
+    dense = np.diff(borders) > cells // _FEW
+    if dense.any():
+        above[dense] = False
+        chosen = np.flatnonzero(above)
+        borders = np.searchsorted(chosen, cells * np.arange(count + 1))
+    moments = _sparse_moments(volumes.ravel().take(chosen), chosen, borders, cells, size)
+    for index in np.flatnonzero(dense):
+        volume = volumes[index]
+        moments[index] = _dense_moments(volume * (volume >= floor[index]), size)
+    return place, highest, total, moments
 
 
-def _dense_sums(volume: Array) -> NDArray[np.float64]:
-    """Return the sums [10] of a volume [H^3] by way of its three projections."""
-    size = round(len(volume) ** (1 / 3))
+def _sparse_moments(
+    weights: Array,
+    chosen: NDArray[np.intp],
+    borders: NDArray[np.intp],
+    cells: int,
+    size: int,
+) -> NDArray[np.float64]:
+    """Return the moments [N, 10] of weights [K] in chosen cells [K], volume after volume."""
+    counts = np.diff(borders)
+    line = chosen // size  # a remainder takes much longer than a quotient
+    layer = line // size
+    place = np.ones((4, len(chosen)))  # 1, x, y, z
+    np.subtract(chosen, size * line, out=place[1], casting='unsafe')
+    np.subtract(line, size * layer, out=place[2], casting='unsafe')
+    np.subtract(
+        layer, (size * np.arange(len(counts))).repeat(counts), out=place[3], casting='unsafe'
+    )
+    values = np.empty((10, len(chosen)))
+    np.multiply(place, weights, out=values[:4])
+    np.multiply(place[1:], values[1], out=values[4:7])  # xx, xy, xz
+    np.multiply(place[2:], values[2], out=values[7:9])  # yy, yz
+    np.multiply(place[3], values[3], out=values[9])
+    moments = np.zeros((len(counts), 10))
+    some = counts > 0  # a volume without positive values has none
+    if some.any():
+        moments[some] = np.add.reduceat(values, borders[:-1][some], 1).T
+    return moments
+
+
+def _dense_moments(volume: Array, size: int) -> NDArray[np.float64]:
+    """Return the moments [10] of a volume [H^3] by way of its three projections."""
     cube = volume.reshape(size, size, size)
     axis = np.arange(size)
     along_z, along_y, along_x = (cube.sum(axis=index, dtype=np.float64) for index in range(3))
@@ -115,18 +141,16 @@ def _dense_sums(volume: Array) -> NDArray[np.float64]:
     )
 
 
-def _windows(volumes: Array, low: NDArray[np.intp]) -> Array:
-    """Cut [N, 5 * 5 * 5] from low corners x, y, z [N, 3] on."""
-    count, size = volumes.shape[:2]
+def _windows(volumes: Array, low: NDArray[np.intp], size: int) -> Array:
+    """Cut [N, 5 * 5 * 5] out of [N, H^3] from low corners x, y, z [N, 3] on."""
     strides = np.array([1, size, size**2])
-    corner = np.arange(count) * size**3 + low @ strides
+    corner = np.arange(len(volumes)) * size**3 + low @ strides
     return volumes.ravel().take(corner[:, None] + _INSIDE @ strides)
 
 
 def _fit_offset(window: Array, sigma: float) -> Array:
     """Return the centre [N, 3] of the Gaussian whose cut-off mean is the windows'."""
-    slices = window.sum(axis=1)
-    profiles = np.stack([slices.sum(axis=1), slices.sum(axis=2), window.sum(axis=(2, 3))], 1)
+    profiles = (window @ _PROFILES).reshape(-1, 3, _WIDTH)
     mean = profiles @ _STEPS / profiles[:, :1].sum(axis=-1).clip(1e-12)
     return np.interp(mean, *_cut_off_means(sigma)).astype(np.float32)
 
@@ -140,37 +164,25 @@ def _cut_off_means(sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def _amplitude(window: Array, offset: Array, sigma: float) -> Array:
-    """Return the least-squares height [N] of the target Gaussian in the windows."""
+    """Return the least-squares height [N] of the target Gaussian in the windows [N, 5 * 5 * 5]."""
     profile = np.exp((_STEPS - offset[..., None]) ** 2 * np.float32(-0.5 / sigma**2))
     x, y, z = profile.transpose(1, 0, 2)
-    along_x = (window @ x[:, None, :, None])[..., 0]
-    found = (((along_x @ y[:, :, None])[..., 0]) * z).sum(axis=-1)
+    along_x = window.reshape(-1, _WIDTH * _WIDTH, _WIDTH) @ x[:, :, None]
+    along_y = along_x.reshape(-1, _WIDTH, _WIDTH) @ y[:, :, None]
+    found = (along_y[..., 0] * z).sum(axis=-1)
     size = (profile**2).sum(axis=-1).prod(axis=-1)
     height: Array = (found / size.clip(1e-12)).clip(0, 1)
     return height
 
 
-def _covariances(scans: list[_Scan], size: int) -> NDArray[np.float64]:
-    """Return the covariances [N, 3, 3] in squared cells of what is above the noise floor."""
-    cell = np.concatenate([scan.cells for scan in scans])
-    line, z = cell // size, cell // size**2  # a remainder takes much longer than a quotient
-    place = np.stack([cell - size * line, line - size * z, z]).astype(np.float64)
-    values = np.empty((10, len(cell)))
-    np.concatenate([scan.weights for scan in scans], out=values[0])
-    np.multiply(place, values[0], out=values[1:4])
-    np.multiply(place, values[1], out=values[4:7])  # xx, xy, xz
-    np.multiply(place[1:], values[2], out=values[7:9])  # yy, yz
-    np.multiply(place[2], values[3], out=values[9])
-    counts = np.array([len(scan.cells) for scan in scans])
-    sums = np.zeros((10, len(scans)))
-    if len(cell):  # a volume without positive values has none
-        sums[:, counts > 0] = np.add.reduceat(values, (np.cumsum(counts) - counts)[counts > 0], 1)
-    for index, scan in enumerate(scans):
-        if scan.sums is not None:
-            sums[:, index] = scan.sums
-    mean = sums[1:] / sums[0].clip(1e-12)
-    second = mean[[3, 4, 5, 4, 6, 7, 5, 7, 8]].T.reshape(-1, 3, 3)
-    first = mean[:3].T
+def _covariances(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return covariances [N, 3, 3] in squared cells of moments [N, 10].
+
+    Those are the sums of the weights and of the weights times x, y, z, xx, xy, xz, yy, yz and zz.
+    """
+    mean = moments[:, 1:] / moments[:, :1].clip(1e-12)
+    second = mean[:, [3, 4, 5, 4, 6, 7, 5, 7, 8]].reshape(-1, 3, 3)
+    first = mean[:, :3]
     return second - first[:, :, None] * first[:, None]
 
 

@@ -232,7 +232,10 @@ class VoxelCodec:
             Positions, confidences and covariances in metres.
         """
         if output.is_cpu and not output.requires_grad and method == 'subvoxel':
-            return self._decode_numpy(output, reference)
+            volumes, centres = output.detach().float().numpy(), reference.numpy()
+            found = [self.decode_numpy(*one) for one in zip(volumes, centres, strict=True)]
+            stacked = (torch.from_numpy(np.stack(each)) for each in zip(*found, strict=True))
+            return Decoded(*(each.to(reference.dtype) for each in stacked))
         positions, confidences, spreads = self.read(output, reference, method)
         values, vectors = torch.linalg.eigh(spreads.double())
         values = (values - self.sigma**2 * TRUNCATED_VARIANCE).clamp(VARIANCE_FLOOR)
@@ -254,17 +257,21 @@ class VoxelCodec:
         positions = self.to_metres(peak if method == 'argmax' else low + offset, reference)
         return positions, self._amplitude(window, offset), self._spread(heatmaps)
 
-    def _decode_numpy(self, output: Tensor, reference: Tensor) -> Decoded:
-        """Do what `decode` does in NumPy, which is several times faster on one core."""
-        shape = output.shape[:2]
-        volumes = output.detach().float().flatten(0, 1).numpy()
-        cells, confidences, covariances = read_cells(self, volumes)
-        positions = self.to_metres(cells.reshape(*shape, 3), reference.numpy())
-        return Decoded(
-            torch.from_numpy(positions).to(reference.dtype),
-            torch.from_numpy(confidences.reshape(shape)),
-            torch.from_numpy(covariances.reshape(*shape, 3, 3) * np.float32(self.cell**2)),
-        )
+    def decode_numpy(
+        self, output: NDArray[np.float32], reference: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Read the joints of one cube in NumPy, which is several times faster on one core.
+
+        Args:
+            output: [J, H, H, H] as the network gave it.
+            reference: [3] centre of the cube.
+
+        Returns:
+            Positions [J, 3], confidences [J] and covariances [J, 3, 3] as in `Decoded`.
+        """
+        cells, confidences, covariances = read_cells(self, output)
+        positions = self.to_metres(cells[None], reference[None])[0]
+        return positions, confidences, covariances * np.float32(self.cell**2)
 
     def _argmax(self, heatmaps: Tensor) -> Tensor:
         """Return the index x, y, z [B, J, 3] of the highest cell."""

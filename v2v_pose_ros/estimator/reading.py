@@ -146,14 +146,13 @@ class CubeReader:
         ):
             grid = torch.from_numpy(codec.occupancy_numpy(local, origin))
             lap('voxels')
-            output = runtime(grid)
+            output = runtime(grid)[0].float().cpu().numpy()
             lap('network')
-            decoded = codec.decode(output, torch.zeros(1, 3, device=output.device))
-            positions.append(decoded.positions[0].cpu().numpy())
-            confidences.append(decoded.confidences[0].cpu().numpy())
-            covariance = decoded.covariances[0].cpu().numpy()
+            position, confidence, covariance = codec.decode_numpy(output, origin)
             if calibration is not None:
-                covariance = calibration.apply(covariance, confidences[-1])
+                covariance = calibration.apply(covariance, confidence)
+            positions.append(position)
+            confidences.append(confidence)
             covariances.append(covariance)
             lap('decoding')
         return SkeletonEstimate(

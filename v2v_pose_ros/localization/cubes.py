@@ -7,6 +7,8 @@ import numpy as np
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.networks.refinement import CROP
 
+_CORNERS = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
+
 
 def bounding_box_middle(joints: FloatArray) -> FloatArray:
     """Return the middle [3] of the box about joints [J, 3]: the reference point networks know.
@@ -29,20 +31,23 @@ def crop_points(
     """
     half = np.float32(cube_size / 2)
     top, bottom, left, right = _window(camera, reference, float(half))
-    z = depth[top:bottom, left:right]
+    z = np.ascontiguousarray(depth[top:bottom, left:right])
     near = z >= reference[2] - half
     near &= z < reference[2] + half
     near &= z > 0
-    x, y = (np.broadcast_to(ray, depth.shape)[top:bottom, left:right][near] for ray in camera.rays)
-    z = z[near]
+    chosen = np.flatnonzero(near)
+    row = chosen // max(1, right - left)  # a remainder takes much longer than a quotient
+    x, y = camera.rays_at(row + top, chosen - row * (right - left) + left)
+    z = z.ravel().take(chosen)
     x *= z
     y *= z
     inside = np.abs(x - reference[0]) <= half
     inside &= np.abs(y - reference[1]) <= half
+    chosen = np.flatnonzero(inside)
     # Axis by axis in memory: what follows goes through one axis after the other.
-    points = np.empty((3, np.count_nonzero(inside)), np.float32)
+    points = np.empty((3, len(chosen)), np.float32)
     for axis, values in enumerate((x, y, z)):
-        np.compress(inside, values, out=points[axis])
+        values.take(chosen, out=points[axis], mode='clip')  # 'raise' would make a copy
     return points.T
 
 
@@ -50,8 +55,7 @@ def _window(camera: Camera, reference: FloatArray, half: float) -> tuple[int, in
     """Return the rows and columns, half-open, that a cube can cover."""
     if reference[2] - half < 0.05:
         return 0, camera.height, 0, camera.width  # it reaches behind the lens
-    signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
-    pixels = camera.project((reference + half * signs).astype(np.float32))
+    pixels = camera.project((reference + half * _CORNERS).astype(np.float32))
     low = np.floor(pixels.min(axis=0)) - 1
     high = np.ceil(pixels.max(axis=0)) + 2
     left, right = np.clip([low[0], high[0]], 0, camera.width).astype(int)
