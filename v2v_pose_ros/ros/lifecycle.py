@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+import ctypes
 import signal
 import sys
 import traceback
@@ -15,6 +17,9 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from v2v_pose_ros.ros.declarations import ParameterError
+
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+_LARGE = 4 * 2**20  # bytes
 
 
 class ManagedNode(LifecycleNode):
@@ -80,12 +85,23 @@ def serve(node: Node, executor: SingleThreadedExecutor, until: Future) -> None:
             node.get_logger().error(f'{error}\n{text}', throttle_duration_sec=1.0)
 
 
+def _return_large_blocks() -> None:
+    """Let glibc give large blocks back to the system as soon as they are freed.
+
+    It would soon take them from its heaps instead, whose pieces add up: the published network's
+    node had 800 MB, of which it used 250.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
 def run(name: str, make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     """Run a node until it is interrupted.
 
     Returns the exit status of the process: 0 after an interruption, 1 when the node was to start
     itself and cannot, 2 for a parameter that cannot be.
     """
+    _return_large_blocks()
     # rclpy shuts its context down on SIGINT, which ends the spinning below. Python's own exception
     # would only strike the clean-up, as ros2 launch and the terminal both pass Ctrl-C on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
