@@ -7,6 +7,7 @@ import struct
 import cv2
 from hypothesis import given
 from hypothesis import strategies as st
+import lz4.frame
 import numpy as np
 import pytest
 from recorded import (
@@ -19,7 +20,9 @@ from recorded import (
     Types,
     usual_messages,
     write_recording,
+    write_ros1_bag,
 )
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from v2v_pose_ros.camera import DepthError
 from v2v_pose_ros.recordings import RecordingError
@@ -255,6 +258,44 @@ def test_a_truncated_recording_is_refused(tmp_path, storage, share):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('share', [0.5, 0.9])
+@pytest.mark.parametrize('kind', ['mcap', 'mcap compressed', 'mcap lz4', 'db3', 'bag', 'killed'])
+def test_a_truncated_file_is_refused_with_the_topics_that_it_names(tmp_path, kind, share):
+    """A recorder that is killed leaves neither metadata.yaml nor the index at an MCAP's end."""
+    storage = 'sqlite3' if kind == 'db3' else 'mcap'
+    compression = 'storage' if 'compressed' in kind else ''
+    if kind == 'bag':
+        file = write_ros1_bag(tmp_path / 'in.bag', 30)
+    else:
+        folder = write_recording(
+            tmp_path / 'in', usual_messages(TYPES, 30), storage, compression=compression
+        )
+        file = folder / f'in.{"db3" if kind == "db3" else "mcap"}'
+    if kind == 'mcap lz4':
+        write_lz4_mcap(file)
+    cut(file, share)
+    path = file
+    if kind == 'killed':
+        (folder / 'metadata.yaml').unlink()
+        path = folder
+    with pytest.raises(RecordingError, match='names the topics') as error:
+        Recording(path)
+    for topic in (DEPTH, INFO, '/chatter'):
+        assert re.search(rf'^  {topic} +\w+/msg/\w+$', str(error.value), re.M)
+
+
+def write_lz4_mcap(path):
+    """Write the records of a file's first chunk as rosbag2 does with its preset zstd or lz4."""
+    data = path.read_bytes()
+    begin = 8 + 9 + struct.unpack_from('<Q', data, 9)[0]
+    assert data[begin] == 6  # a chunk
+    (size,) = struct.unpack_from('<Q', data, begin + 9 + 28 + 4)
+    records = data[begin + 9 + 28 + 4 + 8 :][:size]
+    packed = lz4.frame.compress(records)
+    body = data[begin + 9 :][:28] + struct.pack('<I3sQ', 3, b'lz4', len(packed)) + packed
+    path.write_bytes(data[:begin] + struct.pack('<BQ', 6, len(body)) + body)
+
+
 @pytest.mark.parametrize('metadata', ['', 'hello', '{', 'rosbag2_bagfile_information: {}'])
 def test_damaged_metadata_is_refused_as_well(tmp_path, metadata):
     path = write_recording(tmp_path / 'in', usual_messages(TYPES, 3))
@@ -287,6 +328,13 @@ def test_an_empty_recording_is_refused(tmp_path):
     path = write_recording(tmp_path / 'in', [])
     with pytest.raises(RecordingError, match='is empty'):
         Recording(path)
+
+
+def test_a_recording_of_topics_without_messages_is_refused_with_them(tmp_path):
+    with Writer(tmp_path / 'in', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection(DEPTH, IMAGE, typestore=TYPES.store)
+    with pytest.raises(RecordingError, match=rf'is empty.*\n  {DEPTH}  {IMAGE}  0 messages'):
+        Recording(tmp_path / 'in')
 
 
 def test_topics_of_unknown_types_are_copied(tmp_path):

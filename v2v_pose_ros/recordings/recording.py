@@ -19,6 +19,7 @@ from rosbags.typesys import get_types_from_msg
 import yaml
 
 from v2v_pose_ros.recordings import RecordingError
+from v2v_pose_ros.recordings.damaged import topics_of
 from v2v_pose_ros.recordings.paths import openable, storage_files
 from v2v_pose_ros.recordings.types import TYPES
 
@@ -77,7 +78,8 @@ class Recording:
         self.message_count = int(self._reader.message_count)
         if not self.message_count:
             self.close()
-            raise RecordingError(f'{path} is empty: no message was recorded')
+            topics = f'. Its topics are:\n{self.listing}' if self.topics else ''
+            raise RecordingError(f'{path} is empty: no message was recorded{topics}')
 
     def __enter__(self) -> Recording:
         """Return the recording itself."""
@@ -212,12 +214,10 @@ class Recording:
             raise
         except Exception as error:
             reason = f'{error}'.rstrip('.') or type(error).__name__
-            topics = _announced(self.path)
-            announced = f'. It should hold:\n{_lines(topics)}' if topics else ''
             raise RecordingError(
                 f'{self.path} {problem} ({reason}); a rosbag2 folder, an .mcap, a .db3 or a '
                 'ROS 1 .bag is expected. One that was cut off can often be repaired: '
-                f'"ros2 bag reindex", "mcap recover" or "rosbag reindex"{announced}'
+                f'"ros2 bag reindex", "mcap recover" or "rosbag reindex"{_announced(self.path)}'
             ) from error
 
 
@@ -229,7 +229,19 @@ def _lines(topics: Collection[Topic]) -> str:
     )
 
 
-def _announced(path: Path) -> list[Topic]:
+def _announced(path: Path) -> str:
+    """Return what a recording that cannot be opened should hold, as the end of a text."""
+    if topics := _topics_in_metadata(path):
+        return f'. It should hold:\n{_lines(topics)}'
+    file = openable(path)
+    if named := topics_of(file) if file.is_file() else {}:
+        width = max(map(len, named))
+        lines = [f'  {name:{width}}  {kind}' for name, kind in sorted(named.items())]
+        return '. Its beginning names the topics:\n' + '\n'.join(lines)
+    return ''
+
+
+def _topics_in_metadata(path: Path) -> list[Topic]:
     """Return the topics that a folder's metadata.yaml names, none where it cannot be read."""
     try:
         document = yaml.safe_load((path / 'metadata.yaml').read_text())
