@@ -13,7 +13,7 @@ Handedness = Literal['right', 'left', 'auto']
 MODEL = 'hand_lite'
 """The shipped model that is taken where none is named."""
 
-RUNTIMES = ('auto', 'torch', 'openvino', 'openvino_int8', 'onnx')
+RUNTIMES = ('auto', 'torch', 'openvino', 'openvino_int8', 'onnx', 'tensorrt')
 """What may execute a network; see `runtimes.make_runtime`."""
 
 HANDEDNESSES: tuple[Handedness, ...] = ('right', 'left', 'auto')

@@ -45,6 +45,7 @@ def export_model(
 
     Raises:
         ExportError: the format's packages are missing, or the result differs from torch by more.
+        RuntimeUnavailableError: there is no GPU for TensorRT, or it refuses the network.
     """
     chosen = get_format(format_name)
     if out.suffix != chosen.suffix:

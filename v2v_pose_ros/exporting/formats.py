@@ -1,7 +1,7 @@
 """The formats of other runtimes: how a file is written, and how it is run to be checked.
 
 Every file takes 'grid' [batch, 1, G, G, G] and gives 'heatmaps' [batch, J, G/2, G/2, G/2] in
-float32, for any batch (TensorRT: up to MAX_BATCH).
+float32, for any batch (TensorRT: up to 16).
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from torch import Tensor
 from v2v_pose_ros.exporting import ExportError
 from v2v_pose_ros.models import Model
 from v2v_pose_ros.networks.v2v import V2VPoseNet
-
-MAX_BATCH = 16
-"""Grids at once that a TensorRT engine is planned for."""
+from v2v_pose_ros.runtimes import ONNX_INSTALL, TENSORRT_INSTALL
 
 Network = Callable[[Tensor], Tensor]
 
@@ -107,31 +105,29 @@ def _load_openvino(path: Path) -> Network:
 
 
 def _write_tensorrt(model: Model, path: Path, texts: dict[str, str]) -> None:
-    from v2v_pose_ros.exporting.tensorrt_engine import build
     from v2v_pose_ros.runtimes.onnx_runtime import make_graph
+    from v2v_pose_ros.runtimes.tensorrt_runtime import build
 
     network, size = _parts(model)
-    graph = make_graph(network, size, texts)
-    path.write_bytes(build(graph.SerializeToString(), size, MAX_BATCH))
+    path.write_bytes(build(make_graph(network, size, texts).SerializeToString(), size))
 
 
 def _load_tensorrt(path: Path) -> Network:
-    from v2v_pose_ros.exporting.tensorrt_engine import load
+    from v2v_pose_ros.runtimes.tensorrt_runtime import load
 
-    return load(path.read_bytes())
+    run = load(path.read_bytes(), torch.device('cuda'))
+    return lambda grids: run(grids).cpu()
 
-
-_ONNX_EXTRA = "pip install 'v2v_pose_ros[onnx]'"
 
 FORMATS = {
-    'onnx': Format('.onnx', ('onnx', 'onnxruntime'), _ONNX_EXTRA, _write_onnx, _load_onnx),
+    'onnx': Format('.onnx', ('onnx', 'onnxruntime'), ONNX_INSTALL, _write_onnx, _load_onnx),
     'openvino': Format(
         '.xml', ('openvino',), 'pip install openvino', _write_openvino, _load_openvino
     ),
     'tensorrt': Format(
         '.engine',
         ('tensorrt', 'onnx', 'onnxruntime'),
-        f'on a machine with an NVIDIA GPU, pip install tensorrt and {_ONNX_EXTRA}',
+        f'on a machine with an NVIDIA GPU, {TENSORRT_INSTALL}',
         _write_tensorrt,
         _load_tensorrt,
     ),

@@ -16,11 +16,16 @@ from v2v_pose_ros.runtimes.contract import make_checked, RuntimeMismatchError
 
 _LOG = logging.getLogger(__name__)
 
+ONNX_INSTALL = "pip install 'v2v_pose_ros[onnx]'"
+TENSORRT_INSTALL = f"pip install 'tensorrt>=10,<12' and {ONNX_INSTALL}"
+"""How to install what runs and writes networks of a kind."""
+
 _OPENVINO = (('openvino',), 'pip install openvino')
 _COMPILED = {
     'openvino': _OPENVINO,
     'openvino_int8': _OPENVINO,
-    'onnx': (('onnx', 'onnxruntime'), "pip install 'v2v_pose_ros[onnx]'"),
+    'onnx': (('onnx', 'onnxruntime'), ONNX_INSTALL),
+    'tensorrt': (('tensorrt', 'onnx', 'onnxruntime'), TENSORRT_INSTALL),
 }
 """Runtimes with a compiler of their own: the packages they need and how to install them."""
 
@@ -80,16 +85,21 @@ def make_runtime(model: Model, runtime: str = 'auto', device: str = 'auto') -> R
         raise RuntimeUnavailableError(
             f'there is no runtime {runtime!r}; known: {", ".join(RUNTIMES)}'
         )
+    if runtime == 'tensorrt' and not torch.cuda.is_available():
+        raise RuntimeUnavailableError(
+            'the runtime tensorrt runs on an NVIDIA GPU, and torch finds none; use runtime auto'
+        )
     if device == 'auto' and runtime in _COMPILED:
-        device = 'cpu'  # the only one that they run on here
+        device = 'cuda' if runtime == 'tensorrt' else 'cpu'  # the only one that they run on here
     chosen = choose_device(device)
     if runtime == 'auto':
         return _make_best(model, chosen)
     if runtime == 'torch':
         return _make_torch(model, chosen)
-    if chosen.type != 'cpu':
-        raise RuntimeUnavailableError(f'the runtime {runtime} runs on device cpu here')
-    return _make_compiled(model, runtime)
+    kind = 'cuda' if runtime == 'tensorrt' else 'cpu'
+    if chosen.type != kind:
+        raise RuntimeUnavailableError(f'the runtime {runtime} runs on device {kind} here')
+    return _make_compiled(model, runtime, chosen)
 
 
 def _make_best(model: Model, device: torch.device) -> Runtime:
@@ -97,7 +107,7 @@ def _make_best(model: Model, device: torch.device) -> Runtime:
     if device.type != 'cpu':
         return _make_torch(model, device)
     try:
-        return _make_compiled(model, 'openvino')
+        return _make_compiled(model, 'openvino', device)
     except (RuntimeUnavailableError, RuntimeMismatchError) as error:
         _LOG.warning('%s; torch runs the network instead', error)
     return _make_torch(model, device)
@@ -119,7 +129,7 @@ def _make_torch(model: Model, device: torch.device) -> Runtime:
     return runtime
 
 
-def _make_compiled(model: Model, runtime: str) -> Runtime:
+def _make_compiled(model: Model, runtime: str, device: torch.device) -> Runtime:
     packages, install = _COMPILED[runtime]
     missing = [package for package in packages if not find_spec(package)]
     if missing:
@@ -131,6 +141,10 @@ def _make_compiled(model: Model, runtime: str) -> Runtime:
             from v2v_pose_ros.runtimes.onnx_runtime import OnnxRuntime
 
             return OnnxRuntime(model)
+        if runtime == 'tensorrt':
+            from v2v_pose_ros.runtimes.tensorrt_runtime import TensorRTRuntime
+
+            return TensorRTRuntime(model, device)
         from v2v_pose_ros.runtimes.openvino_runtime import OpenVINORuntime
 
         return OpenVINORuntime(model, precision='int8' if runtime == 'openvino_int8' else None)

@@ -32,7 +32,9 @@ GRAPH_VERSION = 1
 """Of the graphs built here; counted up when they change, so that kept ones are not taken."""
 
 _FORMAT_VERSION = 8  # of the file, the one that came with the operator set
-_INPUT, _OUTPUT = 'grid', 'heatmaps'
+
+INPUT, OUTPUT = 'grid', 'heatmaps'
+"""What goes into a graph and what comes out, by name."""
 
 
 class _Graph:
@@ -124,7 +126,11 @@ class _Graph:
 
 
 def make_graph(
-    network: V2VPoseNet, input_size: int, metadata: Mapping[str, str] | None = None
+    network: V2VPoseNet,
+    input_size: int,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    half: bool = False,
 ) -> onnx.ModelProto:
     """Return the ONNX graph of a network: 'grid' [batch, 1, G, G, G] to 'heatmaps'.
 
@@ -132,15 +138,19 @@ def make_graph(
         network: the network; its batch normalisation is folded into the convolutions.
         input_size: voxels per edge G.
         metadata: texts that the file carries along.
+        half: compute in half precision; what goes in and comes out is float32 all the same.
     """
     graph = _Graph(input_size)
-    result = graph.build(fold_normalisation(network), _INPUT)
-    graph.nodes.append(helper.make_node('Identity', [result], [_OUTPUT]))
+    folded, grid_name, single = fold_normalisation(network), INPUT, onnx.TensorProto.FLOAT
+    if half:
+        folded = folded.half()
+        grid_name = graph.add('Cast', INPUT, to=onnx.TensorProto.FLOAT16)
+    result = graph.build(folded, grid_name)
+    graph.nodes.append(helper.make_node('Cast', [result], [OUTPUT], to=single))
     size = input_size // 2
-    single = onnx.TensorProto.FLOAT
-    grid = helper.make_tensor_value_info(_INPUT, single, ['batch', 1, *[input_size] * 3])
+    grid = helper.make_tensor_value_info(INPUT, single, ['batch', 1, *[input_size] * 3])
     heatmaps = helper.make_tensor_value_info(
-        _OUTPUT, single, ['batch', network.config.joints, size, size, size]
+        OUTPUT, single, ['batch', network.config.joints, size, size, size]
     )
     model = helper.make_model(
         helper.make_graph(graph.nodes, 'v2v_pose', [grid], [heatmaps], graph.weights),
@@ -182,7 +192,7 @@ class OnnxRuntime:
 
             def run(grids: Tensor) -> Tensor:
                 values = np.ascontiguousarray(grids.numpy(), np.float32)
-                return torch.from_numpy(session.run([_OUTPUT], {_INPUT: values})[0])
+                return torch.from_numpy(session.run([OUTPUT], {INPUT: values})[0])
 
             return run
 
