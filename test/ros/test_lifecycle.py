@@ -13,6 +13,7 @@ from ros_bench import camera_info, depth_image, PATIENCE, wait_until
 from visualization_msgs.msg import Marker
 
 from v2v_pose_ros.ros.lifecycle import serve
+from v2v_pose_ros.ros.node import PoseNode
 
 UNCONFIGURED, INACTIVE = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE
 ACTIVE, FINALIZED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED
@@ -233,6 +234,30 @@ def test_a_warm_up_that_fails_counts_as_a_model_that_cannot_be_used(bench, start
     assert not manager.change(Transition.TRANSITION_CONFIGURE)
     assert manager.state() == UNCONFIGURED
     bench.logged('CUDA out of memory')
+
+
+def test_a_transition_that_fails_is_told_and_the_node_starts_afresh(bench, start, monkeypatch):
+    node, manager = start(listen=('skeletons', 'diagnostics'))
+    assert manager.change(Transition.TRANSITION_CONFIGURE)
+    with monkeypatch.context() as broken:
+        broken.setattr(node, 'create_subscription', lambda *_: 1 / 0)
+        assert not manager.change(Transition.TRANSITION_ACTIVATE)
+    assert manager.state() == UNCONFIGURED
+    assert 'inference' not in [thread.name for thread in threading.enumerate()]
+    line = bench.logged('division by zero')
+    assert 'Traceback' in line.msg
+    assert 'division by zero' in bench.receive_error().message
+    for transition in WAYS[ACTIVE]:
+        assert manager.change(transition)
+    assert sees(bench)
+
+
+def test_a_node_that_starts_itself_and_cannot_says_why(context, monkeypatch):
+    node = PoseNode(FakeEstimator, context=context)
+    monkeypatch.setattr(node, 'create_subscription', lambda *_: 1 / 0)
+    node._start()
+    assert 'division by zero' in node.failed.result()
+    node.destroy_node()
 
 
 def test_the_state_is_told_while_the_model_loads(bench, start, make_node):

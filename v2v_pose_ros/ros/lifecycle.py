@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 import ctypes
+from functools import wraps
 import signal
 import sys
 import traceback
@@ -12,11 +13,14 @@ import traceback
 from lifecycle_msgs.srv import ChangeState
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.task import Future
 
 from v2v_pose_ros.ros.declarations import ParameterError
+
+_Transition = Callable[[LifecycleState], TransitionCallbackReturn]
+_TRANSITIONS = ('on_configure', 'on_activate', 'on_deactivate', 'on_cleanup', 'on_shutdown')
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 _LARGE = 4 * 2**20  # bytes
@@ -26,15 +30,34 @@ class ManagedNode(LifecycleNode):
     """A lifecycle node that survives wrong requests, and whose destruction is complete.
 
     ``failed`` is a future that is done, with the reason as its result, when the node was to start
-    itself and cannot.
+    itself and cannot; ``mishap`` is the error that the latest transition to fail with one ended
+    with, for ``on_error``.
     """
 
     def __init__(self, name: str, **options: object) -> None:
+        self.mishap = ''
+        for each in _TRANSITIONS:  # rclpy takes them as they are at its own start
+            setattr(self, each, self._told(getattr(self, each)))
         super().__init__(name, **options)
         self.failed = Future()
         (service,) = (each for each in self.services if each.srv_type is ChangeState)
         self._change_state = service.callback
         service.callback = self._answer
+
+    def _told(self, transition: _Transition) -> _Transition:
+        """Let a transition tell its error, which rclpy keeps to itself."""
+
+        @wraps(transition)
+        def attempt(state: LifecycleState) -> TransitionCallbackReturn:
+            try:
+                return transition(state)
+            except Exception as error:
+                self.mishap = f'{type(error).__name__}: {error}'
+                if self.context.ok():
+                    self.get_logger().error(traceback.format_exc())
+                raise
+
+        return attempt
 
     def _answer(
         self, request: ChangeState.Request, response: ChangeState.Response
