@@ -375,6 +375,28 @@ def test_failing_estimator_is_an_error_and_the_next_frame_works(bench):
     assert len(bench.receive_for('skeletons', image).skeletons) == 1
 
 
+def test_a_network_that_does_not_come_back_is_an_error_until_it_does(bench, monkeypatch):
+    monkeypatch.setattr('v2v_pose_ros.ros.node._PATIENCE', 0.5)
+    go_on = threading.Event()
+    bench.start(
+        lambda _: FakeEstimator(fail=lambda: go_on.wait(20)),
+        ('skeletons', 'diagnostics'),
+        diagnostics_period=0.1,
+    )
+    begin = time.monotonic()
+    bench.show(depth_image(), camera_info())
+    assert 'at work on one image' in bench.receive_error().message
+    assert time.monotonic() - begin > 0.5
+    bench.logged('at work on one image')
+    go_on.set()
+
+    def recovered():
+        bench.show(depth_image(), camera_info())
+        return 'skeletons per second' in bench.receive('diagnostics').status[0].message
+
+    wait_until(recovered, 'skeletons')
+
+
 def test_nan_joints_are_not_published(bench):
     estimator = FakeEstimator()
     bench.start(lambda _: estimator, ('skeletons',))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import re
 import threading
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class NewestFrame:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._frame: Frame | None = None
-        self._in_work = False
+        self._taken: float | None = None  # when the frame in work was
         self._closed = False
 
     def put(self, frame: Frame) -> bool:
@@ -57,18 +58,25 @@ class NewestFrame:
     def take(self) -> Frame | None:
         """Say that the frame before is done and wait for the next one; None when closed."""
         with self._condition:
-            self._in_work = False
+            self._taken = None
             self._condition.notify_all()
             self._condition.wait_for(lambda: self._closed or self._frame is not None)
             frame, self._frame = self._frame, None
-            self._in_work = not self._closed
-            return None if self._closed else frame
+            if self._closed:
+                return None
+            self._taken = time.monotonic()
+            return frame
+
+    def busy(self, now: float) -> float:
+        """Return for how long (s) the frame in work has been so, 0 without one."""
+        with self._condition:
+            return 0.0 if self._taken is None else now - self._taken
 
     def drain(self, timeout: float) -> bool:
         """Let go of the frame that waits; tell whether the one in work is done by then (s)."""
         with self._condition:
             self._frame = None
-            return self._condition.wait_for(lambda: not self._in_work, timeout)
+            return self._condition.wait_for(lambda: self._taken is None, timeout)
 
     def close(self) -> None:
         """Make ``take`` return None from now on."""

@@ -168,8 +168,9 @@ class PoseNode(ManagedNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of everything, so that the node can be configured anew."""
-        self.get_logger().error(f'a transition from {state.label} failed; the node starts afresh')
         self._release()
+        self._refusal = f'a transition from {state.label} failed: {self.mishap}'
+        self.get_logger().error(f'{self._refusal}; the node starts afresh')
         return TransitionCallbackReturn.SUCCESS
 
     def _release(self) -> None:
@@ -223,8 +224,18 @@ class PoseNode(ManagedNode):
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
+    def _look_after_the_network(self, now: float) -> None:
+        busy = self._worker.busy(now) if self._worker else 0.0
+        if busy > _PATIENCE:
+            self._fail(
+                'busy',
+                f'the network has been at work on one image for {busy:.0f} s: when its device '
+                'hangs, start the node again; when it is that slow, take a smaller model',
+            )
+
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
+        self._look_after_the_network(now)
         estimator = self._worker.estimator if self._worker else None
         stream, recently = self._stream.report(now), 2 * self._settings.diagnostics_period
         topic = self.resolve_topic_name('depth/image_rect')
@@ -265,7 +276,9 @@ class PoseNode(ManagedNode):
             # Whatever it was, the next image deserves a try. When the context is gone, so is
             # what publishers stand on, and that is no failure.
             if self.context.ok():
-                self._fail(error)
+                kind = type(error).__name__
+                text = f'{kind} in the estimator: {error}'
+                self._fail(kind, text, traceback.format_exc())
 
     def _process(self, frame: Frame, estimator: Estimator) -> None:
         parameters, image, whereabouts = self._settings, frame.image, self._whereabouts
@@ -341,10 +354,9 @@ class PoseNode(ManagedNode):
         if self._problems.report(kind, text, time.monotonic(), grace=grace):
             self.get_logger().warning(text)
 
-    def _fail(self, error: Exception) -> None:
-        text = f'{type(error).__name__} in the estimator: {error}'
-        if self._failures.report(type(error).__name__, text, time.monotonic()):
-            self.get_logger().error(f'{text}\n{traceback.format_exc()}')
+    def _fail(self, kind: str, text: str, details: str = '') -> None:
+        if self._failures.report(kind, text, time.monotonic()):
+            self.get_logger().error(f'{text}\n{details}'.strip())
 
 
 def main(

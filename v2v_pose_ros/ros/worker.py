@@ -41,6 +41,10 @@ class Worker:
         """Let go of the image that waits and tell whether the one in work is done in time (s)."""
         return self._frames.drain(timeout)
 
+    def busy(self, now: float) -> float:
+        """Return for how long (s) one image has been in work, 0 when none is."""
+        return self._frames.busy(now)
+
     def stop(self, timeout: float) -> bool:
         """End the thread after the image in work and tell whether it ended in time (s)."""
         self._frames.close()
