@@ -229,9 +229,17 @@ def test_a_subscriber_that_never_reads(rig):
 
 def test_two_nodes_with_one_name(rig):
     first = rig.start_node()
-    second = rig.start('--ros-args', '-p', 'diagnostics_period:=0.2')
+    arguments = ['--ros-args', '-p', 'subject:=other', '-p', 'diagnostics_period:=0.2']
+    second = rig.start(*arguments)
     wait_until(lambda: rig.images.get_subscription_count() > 1, 'the second node')
-    assert rig.sees()
+
+    def both_see():
+        rig.show()
+        time.sleep(0.03)
+        seen = {each.subject_id for m in rig.skeletons for each in m.skeletons}
+        return seen == {'hand', 'other'}
+
+    wait_until(both_see, 'skeletons of both')
     assert ends_well(rig, second)
     assert rig.sees()
     assert ends_well(rig, first)
@@ -247,11 +255,15 @@ def test_simulated_time_that_nobody_publishes(rig):
 
 def test_calibration_that_comes_late_and_changes(rig):
     process = rig.start_node()
-    end = time.monotonic() + 2.0
-    while time.monotonic() < end:
+    begin = time.monotonic()
+
+    def told():
         rig.images.publish(depth_image())
         time.sleep(0.03)
-    assert rig.told('no camera_info')
+        return rig.told('no camera_info')
+
+    wait_until(told, 'the news that there is no camera_info')
+    assert time.monotonic() - begin > 1.0
     assert rig.sees()
     before = rig.skeletons[-1].skeletons[0].poses[0].position.x
     moved = camera_info()

@@ -1,5 +1,6 @@
 """Where others say that the subject is, and the frame of what comes out, over real DDS."""
 
+import itertools
 import math
 import time
 
@@ -13,6 +14,7 @@ from sensor_msgs.msg import RegionOfInterest
 from std_srvs.srv import SetBool
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from v2v_pose_ros.ros import transforms
 from v2v_pose_ros.ros.empty_room import IMAGES
 
 SUBJECT = np.array([0.0, 0.0, 0.5])  # the square of the bench's image
@@ -202,6 +204,24 @@ def test_the_transform_is_that_of_the_images_time(bench):
     np.testing.assert_allclose(
         positions_of(message), SUBJECT + joint_offsets() + [0.25, 0, 0], atol=MILLIMETRE
     )
+
+
+def test_a_transform_that_comes_after_its_image_is_waited_for(bench, estimator, monkeypatch):
+    monkeypatch.setattr(transforms, '_PATIENCE', PATIENCE / 2)
+    bench.start(lambda _: estimator, ('skeletons',), output_frame='base')
+    moving, times = TransformBroadcaster(bench.camera), itertools.count(5000.0, 0.2)
+
+    def seen_in_base():
+        """Show an image, then its transform; tell whether the skeleton is in that frame."""
+        asked, stamp = estimator.frames, next(times)
+        image = bench.show(depth_image(stamp=stamp), camera_info())
+        wait_until(lambda: estimator.frames > asked, 'the image in work')
+        moving.sendTransform(turned('base', FRAME, (0, 0, 1), stamp=stamp + 0.1))
+        return bench.receive_for('skeletons', image).header.frame_id == 'base'
+
+    # Images before the first transform are not held up: two that waited would take all patience.
+    wait_until(seen_in_base, 'the first transform')
+    assert all(seen_in_base() for _ in range(5))
 
 
 def test_a_negative_stamp_has_no_transform_and_costs_nothing_else(bench):
