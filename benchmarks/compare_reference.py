@@ -105,7 +105,7 @@ class Watch:
 class Reference:
     """The reference's own functions, in the order in which its test program calls them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device | str = 'cpu') -> None:
         sys.path.insert(0, str(folder.resolve()))
         from datasets.msra_hand import depthmap2points
         from src.v2v_model import V2VModel
@@ -113,11 +113,13 @@ class Reference:
 
         self._points = depthmap2points
         self._codec = V2VVoxelization(cubic_size=1000 * CUBE, augmentation=False)
+        self._device = torch.device(device)
         torch.manual_seed(0)
         self.network = V2VModel(input_channels=1, output_channels=21).eval()
         for module in self.network.modules():  # weights of 0.001 would give nothing to compare
             if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
                 torch.nn.init.kaiming_normal_(module.weight, nonlinearity='relu')
+        self.network.to(self._device)
         sys.path.pop(0)
 
     def grid(self, depth: Any, centre: Any, watch: Watch | None = None) -> Any:
@@ -127,14 +129,14 @@ class Reference:
         first = watch.lap() if watch else None
         where = 1000 * np.array([centre[0], -centre[1], centre[2]])
         grid = self._codec.voxelize(points, where)
-        return torch.from_numpy(grid[None]).float(), where, first
+        return torch.from_numpy(grid[None]).to(self._device, torch.float32), where, first
 
     @torch.no_grad()
     def __call__(self, depth: Any, centre: Any) -> Stages:
         watch = Watch()
         grid, where, localisation = self.grid(depth, centre, watch)
         voxels = watch.lap()
-        output = self.network(grid)
+        output = self.network(grid).cpu()  # which waits for a GPU
         network = watch.lap()
         self._codec.evaluate(output.numpy(), where.reshape(1, 1, 3))
         return dict(zip(STAGES, (localisation, voxels, network, watch.lap()), strict=True))

@@ -1,11 +1,13 @@
 """Correctness and speed on an NVIDIA GPU, from a depth image in host memory to joints in it.
 
-    python benchmarks/gpu.py [--out gpu.json] [--seconds 3]
+    python benchmarks/gpu.py [--out gpu.json] [--seconds 3] [--reference CHECKOUT]
 
 Checks the recorded path against float32 on the CPU, then measures the shipped model, the published
 88-voxel network and an ensemble of ten of them (random weights: speed does not depend on them),
-stage by stage too.  Prints one JSON document; a part that fails says why and the others go on.
-The exit status is 1 when a check fails or a part does, and does not judge speed.
+stage by stage too, and says how far that is from what the GPU's arithmetic and memory allow.
+With a checkout of dragonbook/V2V-PoseNet-pytorch, that one is measured on the same GPU and frames
+in the same run.  Prints one JSON document; a part that fails says why and the others go on.  The
+exit status is 1 when a check fails or a part does, and does not judge speed.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ import time
 import traceback
 from typing import Any
 
+from compare_reference import Reference
 import numpy as np
 import torch
 
+from v2v_pose_ros.benchmark import count_work
 from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.models import load_model, Model, ModelInfo
@@ -43,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, help='also write the document here')
     parser.add_argument('--seconds', type=float, default=3.0, help='of every measurement')
+    parser.add_argument('--reference', type=Path, help='a checkout of V2V-PoseNet-pytorch')
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit('torch finds no CUDA GPU; nothing was measured')
@@ -61,7 +66,10 @@ def main() -> None:
         'ensemble_of_10': lambda: measure(ensemble, frames, device, options.seconds),
         'stages_published': lambda: stages(published, frames, device, options.seconds),
         'networks_published': lambda: networks(published, device, options.seconds),
+        'floor_published': lambda: floor(published, device, options.seconds),
     }
+    if options.reference:
+        parts['reference'] = lambda: reference(options.reference, frames, device, options.seconds)
     document: dict[str, Any] = {
         'device': torch.cuda.get_device_name(device),
         'torch': torch.__version__,
@@ -80,6 +88,7 @@ def main() -> None:
             document[name] = {'failed': f'{type(error).__name__}: {error}'}
         failed |= 'failed' in document[name] or document[name].get('ok') is False
         print(f'{name}: {time.perf_counter() - begun:.1f} s', file=sys.stderr)
+    document['ratios'] = ratios(document)
     text = json.dumps(document, indent=2)
     print(text)
     if options.out:
@@ -168,6 +177,57 @@ def measure(
     times = timed(run, seconds)
     memory = torch.cuda.max_memory_allocated(device) / 2**20
     return {'ms': times, 'first_frame_s': first, 'gpu_memory_mb': round(memory)}
+
+
+def reference(folder: Path, frames: Any, device: torch.device, seconds: float) -> dict[str, Any]:
+    """Time the reference's own functions, its network on the GPU, on the same frames."""
+    _, images, centres = frames
+    run = Reference(folder, device)
+    index = 0
+
+    def once() -> None:
+        nonlocal index
+        index = (index + 1) % len(images)
+        run(images[index], centres[index])
+
+    return {'ms': timed(once, seconds)}
+
+
+def floor(model: Model, device: torch.device, seconds: float) -> dict[str, float]:
+    """Return what arithmetic and memory allow, by what this GPU does at its best."""
+    work = count_work(model.network, model.info.make_codec().input_size)
+    left, right = (torch.randn(8192, 8192, device=device).half() for _ in range(2))
+    source = torch.zeros(2**28, device=device)
+    target = torch.empty_like(source)
+
+    def best(run: Callable[[], object]) -> float:
+        def both() -> None:
+            run()
+            torch.cuda.synchronize(device)
+
+        return timed(both, seconds / 2)['p50'] / 1e3
+
+    multiplications = len(left) ** 3 / best(lambda: left @ right)
+    rate = 2 * source.nbytes / best(lambda: target.copy_(source))
+    return {
+        'tera_operations_per_s': 2e-12 * multiplications,
+        'memory_tb_per_s': 1e-12 * rate,
+        'arithmetic_ms': 1e3 * work.multiplications / multiplications,
+        'memory_ms': 1e3 * work.values * torch.float16.itemsize / rate,
+    }
+
+
+def ratios(document: dict[str, Any]) -> dict[str, float]:
+    """Return how the published network's time compares with the reference and with the floor."""
+    found = {}
+    ours = document['published'].get('ms', {}).get('p50')
+    theirs = document.get('reference', {}).get('ms', {}).get('p50')
+    if ours and theirs:
+        found['times_as_fast_as_the_reference'] = theirs / ours
+    least = document['floor_published']
+    if ours and 'arithmetic_ms' in least:
+        found['times_the_floor'] = ours / max(least['arithmetic_ms'], least['memory_ms'])
+    return found
 
 
 def stages(model: Model, frames: Any, device: torch.device, seconds: float) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import copy
+from dataclasses import dataclass
 import os
+from pathlib import Path
 import platform
 import resource
 import time
@@ -11,11 +14,65 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn, Tensor
 
 from v2v_pose_ros.estimator import Estimate, PoseEstimator
 from v2v_pose_ros.tracking import Tracker
 
 _WARM_UP = 5
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a network cannot do without, for one grid.
+
+    Attributes:
+        multiplications: of its convolutions, each with an addition.
+        values: numbers that go through memory when every convolution reads its weights and its
+            input once and writes its result once, and everything else is done on the way.
+    """
+
+    multiplications: int
+    values: int
+
+
+def count_work(network: nn.Module, input_size: int) -> Work:
+    """Count what a network of 3D convolutions has to do for one grid; nothing is computed.
+
+    Args:
+        network: maps [1, 1, G, G, G] to anything.
+        input_size: voxels per edge G.
+    """
+    multiplications = values = 0
+
+    def add(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal multiplications, values
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        transposed = isinstance(module, nn.ConvTranspose3d)
+        # Every input value of a transposed convolution, and every output value of the others,
+        # meets all weights of its channel.
+        each = inputs[0] if transposed else output
+        multiplications += each.numel() * weight[0].numel()
+        values += inputs[0].numel() + weight.numel() + output.numel()
+
+    counted = copy.deepcopy(network).to('meta').eval()
+    for module in counted.modules():
+        if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+            module.register_forward_hook(add)
+    with torch.inference_mode():
+        counted(torch.zeros(1, 1, *[input_size] * 3, device='meta'))
+    return Work(multiplications, values)
+
+
+def processor_name(information: Path = Path('/proc/cpuinfo')) -> str:
+    """Return the processor's name as Linux tells it; elsewhere what Python knows."""
+    try:
+        lines = information.read_text(errors='replace').splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(':')[2].strip() for line in lines if line.startswith('model name'))
+    return next(names, '') or platform.processor() or platform.machine()
 
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:
@@ -49,7 +106,7 @@ def measure(load: Callable[[], PoseEstimator], frames: int) -> dict[str, Any]:
         'models': list(estimator.model_names),
         'runtime': estimator.runtime_name,
         'machine': {
-            'cpu': platform.processor() or platform.machine(),
+            'cpu': processor_name(),
             'cores': len(os.sched_getaffinity(0)),
             'system': platform.platform(),
         },
@@ -103,6 +160,7 @@ def format_report(report: dict[str, Any]) -> str:
     lines = [
         f'{", ".join(report["models"])} on {report["runtime"]}, '
         f'{report["machine"]["cores"]} cores, {width} x {height}, {report["frames"]} frames',
+        report['machine']['cpu'],
         f'start-up {report["start_up_ms"]:.0f} ms, memory {report["memory_mb"]} MB',
     ]
     for mode in ('detection', 'tracking'):
