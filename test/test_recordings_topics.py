@@ -144,12 +144,20 @@ def test_rvl_gives_back_what_was_encoded(pixels):
     np.testing.assert_array_equal(decode_rvl(data, len(depth)), depth)
 
 
-@given(st.binary(max_size=60), st.sampled_from(['png', 'rvl', '']))
-def test_damaged_compressed_depth_is_refused_or_an_image(data, kind):
+FORMATS = [f'16UC1; compressedDepth{kind}' for kind in (' png', ' rvl', '')]
+
+
+@given(st.binary(max_size=60), st.sampled_from([*FORMATS, '16UC1; png compressed ']))
+def test_damaged_compressed_depth_is_refused_or_an_image(data, text):
     with contextlib.suppress(DepthError):
-        depth = decode_compressed(f'16UC1; compressedDepth {kind}', np.frombuffer(data, np.uint8))
+        depth = decode_compressed(text, np.frombuffer(data, np.uint8))
         assert depth.dtype == np.float32
         assert depth.ndim == 2
+
+
+def test_a_compressed_image_without_data_is_refused():
+    with pytest.raises(DepthError, match='it was cut'):
+        decode_compressed('16UC1; png compressed ', np.zeros(0, np.uint8))
 
 
 def test_jpeg_is_no_depth():

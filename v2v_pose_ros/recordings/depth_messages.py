@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -82,7 +83,9 @@ def _metres(raw: NDArray[np.uint16]) -> FloatArray:
 
 
 def _decode_png(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    image = cv2.imdecode(np.ascontiguousarray(data), cv2.IMREAD_UNCHANGED)
+    image = None
+    with contextlib.suppress(cv2.error):  # it raises where there is nothing or too much
+        image = cv2.imdecode(np.ascontiguousarray(data), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise DepthError(
             'the compressed depth image is no PNG with one channel of 16 bits; it was cut, or '
