@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+import re
 import socket
 import sys
 
@@ -78,6 +79,55 @@ def test_wrong_arguments_are_refused_with_a_sentence(
 def test_recordings_of_one_name_are_refused(fake, sources, tmp_path, capsys):
     assert run(sources[0], sources[0], tmp_path / 'out') == 1
     assert 'several recordings are called one' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_an_unexpected_failure_is_the_failure_of_one_recording(
+    monkeypatch, sources, tmp_path, capsys, workers
+):
+    foreign = tmp_path / 'foreign.mcap'
+    foreign.write_text('nothing')
+    monkeypatch.setattr(record, 'settings_of', lambda options: FakeSource(pause=None))
+    assert run(*sources, foreign, tmp_path / 'out', '--workers', workers) == 1
+    said = capsys.readouterr().err
+    assert len(re.findall(r'(?:one|two) failed: TypeError', said)) == 2
+    assert '3 of 3 recordings failed' in said
+
+
+def test_only_results_are_overwritten(fake, sources, tmp_path, capsys):
+    kept = tmp_path / 'results' / 'notes.txt'
+    kept.parent.mkdir()
+    kept.write_text('kept')
+    for target, words in (
+        (kept.parent, 'is a folder and no recording'),
+        (sources[0], 'is where the original is'),
+        (tmp_path, 'is where the original is'),
+    ):
+        assert run(sources[0], target, '--overwrite') == 1
+        assert words in capsys.readouterr().err
+    assert kept.read_text() == 'kept'
+    with Recording(sources[0]) as recording:
+        assert '/v2v_pose/skeletons' not in recording.topics
+
+
+def test_a_folder_of_recordings_is_refused_with_what_to_type(fake, sources, tmp_path, capsys):
+    assert run(tmp_path, tmp_path / 'out') == 1
+    assert f'such as {tmp_path}/*' in capsys.readouterr().err
+
+
+def test_results_have_the_whole_names_of_folders(fake, tmp_path):
+    names = ['rosbag2_10.30.00', 'rosbag2_10.30.01']
+    for name in names:
+        write_recording(tmp_path / name, usual_messages(Types(), 2))
+    assert run(*(tmp_path / name for name in names), tmp_path / 'out') == 0
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == names
+
+
+def test_a_missing_viewer_is_missed_before_the_work(fake, sources, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rerun', None)
+    assert run(sources[0], tmp_path / 'out', '--viewer', tmp_path / 'view.rrd') == 1
+    assert "pip install 'v2v_pose_ros[viewer]'" in capsys.readouterr().err
+    assert not (tmp_path / 'out.part').exists()
 
 
 def test_a_missing_model_is_missed_before_the_work(sources, tmp_path, capsys):

@@ -121,9 +121,16 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
         overwrite=options.overwrite,
     )
     how.estimator.identity()  # a model that is missing is missed now, not by every worker
+    if options.viewer:
+        from v2v_pose_ros.viewer.sink import load_rerun
+
+        load_rerun()  # likewise, not when all is estimated
     if len(options.sources) == 1:
         return [Job(options.sources[0], options.target, how, options.viewer)]
-    targets = [options.target / source.stem for source in options.sources]
+    targets = [
+        options.target / (source.name if source.is_dir() else source.stem)
+        for source in options.sources
+    ]
     for target in targets:
         if targets.count(target) > 1:
             raise CommandError(

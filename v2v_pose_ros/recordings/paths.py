@@ -11,8 +11,13 @@ SUFFIXES = ('.mcap', '.db3', '.bag')
 def is_recording(path: Path) -> bool:
     """Tell whether a path looks like a recording, be it a good one or not."""
     if path.is_dir():
-        return (path / 'metadata.yaml').is_file() or bool(storage_files(path))
+        return (path / 'metadata.yaml').is_file() or len(storage_files(path)) == 1
     return path.suffix in SUFFIXES
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """Return the recordings in a folder that is none itself, in the order of their names."""
+    return sorted(path for path in folder.iterdir() if is_recording(path))
 
 
 def storage_files(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 import contextlib
 from dataclasses import replace
 from functools import partial
+import logging
 import multiprocessing
 import os
 import queue
@@ -23,6 +24,8 @@ Report = Callable[[int, Progress], None]
 """Told the number of a job and how far it is."""
 
 Note = tuple[int, Progress]
+
+_LOGGER = logging.getLogger(__name__)
 
 _REACH = 5.0  # seconds to wait for a cluster to answer
 _POLL = 0.2  # seconds between looks at what the workers say
@@ -113,10 +116,14 @@ def _check_reachable(address: str) -> None:
 
 
 def _outcome(job: Job, tell: Callable[[Progress], None]) -> Outcome:
+    """Do a job; whatever goes wrong with it, the others are done and their outcomes told."""
     try:
         return Outcome(job, process(job, tell))
     except (ValueError, OSError) as error:
         return Outcome(job, None, str(error))
+    except Exception as error:
+        _LOGGER.exception('%s failed unexpectedly', job.source)
+        return Outcome(job, None, f'{job.source} failed: {type(error).__name__}: {error}')
 
 
 # --- Worker processes; what they share is set once, when they begin. ---

@@ -18,6 +18,7 @@ from v2v_pose_ros import __version__
 from v2v_pose_ros.recordings import messages, RecordingError
 from v2v_pose_ros.recordings.jobs import EstimatorSource, Job, Options, Progress, Report, Summary
 from v2v_pose_ros.recordings.journal import Entry, Journal
+from v2v_pose_ros.recordings.paths import is_recording
 from v2v_pose_ros.recordings.recording import RecordedMessage, Recording, RESULT_QOS
 from v2v_pose_ros.recordings.sequence import GapCounter, Smoother
 from v2v_pose_ros.recordings.stream import FrameDecoder, recorded_frames, RecordedFrame
@@ -41,8 +42,7 @@ def process(job: Job, report: Report = lambda _: None) -> Summary:
         RecordingError: the recording cannot be used, or the result is there already.
     """
     part = job.target.with_name(job.target.name + '.part')
-    if job.target.exists() and not job.options.overwrite:
-        raise RecordingError(f'{job.target} exists already; name another, or give --overwrite')
+    _check_target(job)
     with Recording(job.source) as recording, _locked(part):
         streams = find_streams(recording, job.options.depth_topic, job.options.info_topic)
         _check_topics(recording, job.options)
@@ -69,6 +69,23 @@ def process(job: Job, report: Report = lambda _: None) -> Summary:
         written.rename(job.target)
     shutil.rmtree(part)
     return summary
+
+
+def _check_target(job: Job) -> None:
+    """Refuse to write where something is, and to remove what is no earlier result."""
+    target = job.target
+    if not target.exists():
+        return
+    if not job.options.overwrite:
+        raise RecordingError(f'{target} exists already; name another, or give --overwrite')
+    original, replaced = job.source.resolve(), target.resolve()
+    if replaced == original or replaced in original.parents:
+        raise RecordingError(f'{target} is where the original is; name another')
+    if target.is_dir() and not is_recording(target):
+        raise RecordingError(
+            f'{target} is a folder and no recording, so --overwrite does not replace it; name a '
+            f'new folder, such as {target / job.source.stem}'
+        )
 
 
 @contextlib.contextmanager

@@ -20,7 +20,12 @@ import yaml
 
 from v2v_pose_ros.recordings import RecordingError
 from v2v_pose_ros.recordings.damaged import topics_of
-from v2v_pose_ros.recordings.paths import openable, storage_files
+from v2v_pose_ros.recordings.paths import (
+    is_recording,
+    openable,
+    recordings_in,
+    storage_files,
+)
 from v2v_pose_ros.recordings.types import TYPES
 
 _UNKNOWN_HASH = 'RIHS01_' + '0' * 64
@@ -67,6 +72,7 @@ class Recording:
         self.path = path
         self._reader: Any = None
         self._converters: dict[str, Convert] = {}
+        _refuse_a_folder_of_several(path)
         with self._explained('cannot be opened'):
             if path.suffix == '.bag':
                 self._reader = AnyReader([path])
@@ -219,6 +225,13 @@ class Recording:
                 'ROS 1 .bag is expected. One that was cut off can often be repaired: '
                 f'"ros2 bag reindex", "mcap recover" or "rosbag reindex"{_announced(self.path)}'
             ) from error
+
+
+def _refuse_a_folder_of_several(path: Path) -> None:
+    if path.is_dir() and not is_recording(path) and recordings_in(path):
+        raise RecordingError(
+            f'{path} is no recording and holds some: name those that are meant, such as {path}/*'
+        )
 
 
 def _lines(topics: Collection[Topic]) -> str:

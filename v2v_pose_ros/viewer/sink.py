@@ -26,7 +26,8 @@ class ViewerError(ValueError):
     """The viewer cannot be used; the text says why and what to do."""
 
 
-def _rerun() -> Any:
+def load_rerun() -> Any:
+    """Return Rerun, or raise ViewerError, which says what to install."""
     try:
         import rerun
     except ImportError as error:
@@ -54,7 +55,7 @@ class Viewer:
 
     def __init__(self, stream: Any, address: str = '') -> None:
         """Draw into a rerun.RecordingStream; see the other constructors."""
-        self._rr, self._stream, self.address = _rerun(), stream, address
+        self._rr, self._stream, self.address = load_rerun(), stream, address
         self._camera: Camera | None = None
         self._far = 0.0  # metres, drawn white
         self._shown: set[str] = set()
@@ -69,7 +70,7 @@ class Viewer:
         Raises:
             ViewerError: Rerun is not installed or the file cannot be written.
         """
-        rerun = _rerun()
+        rerun = load_rerun()
         if path.suffix != '.rrd':
             raise ViewerError(f'the viewer writes {path}; a name that ends in .rrd is expected')
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +93,7 @@ class Viewer:
         Raises:
             ViewerError: Rerun is not installed, or a port is in use.
         """
-        rerun = _rerun()
+        rerun = load_rerun()
         stream = rerun.RecordingStream(APPLICATION)
         try:
             source = stream.serve_grpc(grpc_port=port, server_memory_limit=_MEMORY)
