@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import cv2
@@ -134,6 +135,62 @@ def test_frames_without_a_camera_are_refused(folder, capsys):
 def test_a_folder_without_frames_is_refused(tmp_path, capsys):
     assert run(tmp_path) == 1
     assert 'neither PNG nor NPZ' in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said_to_be(tmp_path, capsys):
+    assert run(tmp_path / 'gone') == 1
+    assert f'there is no file {tmp_path / "gone"}' in capsys.readouterr().err
+
+
+def test_names_of_files_may_be_in_capitals(folder, capsys):
+    for file in folder.glob('*.png'):
+        file.rename(file.with_suffix('.PNG'))
+    np.savez(folder / '9.npz', depth=depth_image(0))
+    (folder / '9.npz').rename(folder / '9.NPZ')
+    assert len(document_of(capsys, '--camera', folder / 'camera.yaml', folder)['frames']) == 5
+
+
+@pytest.mark.parametrize('kind', ['folders', 'mcap', 'bag'])
+def test_a_folder_of_recordings_is_all_of_them(tmp_path, capsys, kind):
+    place = tmp_path / 'monday'
+    place.mkdir()
+    paths = [place / name for name in ('one', 'two')]
+    if kind == 'bag':
+        paths = [write_ros1_bag(path.with_suffix('.bag'), 2) for path in paths]
+    else:
+        for path in paths:
+            write_recording(path, usual_messages(Types(), 2))
+    if kind == 'mcap':
+        for path in paths:
+            (path / f'{path.name}.mcap').rename(f'{path}.mcap')
+            shutil.rmtree(path)
+        paths = [path.with_suffix('.mcap') for path in paths]
+    reports = document_of(capsys, place)['reports']
+    assert [report['source'] for report in reports] == [str(path) for path in paths]
+    assert [report['frames'] for report in reports] == [2, 2]
+
+
+def test_frames_that_cannot_be_used_are_counted_and_named(tmp_path, capsys):
+    messages = list(usual_messages(Types(), 4))
+    odd = Types().image(START, np.zeros((9, 9), np.uint16))
+    messages[4] = (*messages[4][:3], odd)
+    path = write_recording(tmp_path / 'in', messages)
+    assert run('--json', path) == 0
+    said = capsys.readouterr()
+    assert f'{path}: 1 frames could not be used: the depth image is 9x9' in said.err
+    assert len(json.loads(said.out)['frames']) == 4
+
+
+def test_a_recording_of_which_nothing_can_be_used_is_a_failure(tmp_path, capsys, recording):
+    messages = [
+        (topic, kind, when, Types().info(when, 32, 24) if 'info' in topic else message)
+        for topic, kind, when, message in usual_messages(Types(), 3)
+    ]
+    path = write_recording(tmp_path / 'in', messages)
+    assert run(recording, path) == 1
+    said = capsys.readouterr().err
+    assert '3 frames could not be used: the depth image is 64x48' in said
+    assert f'no depth image can be used in {path}' in said
 
 
 @pytest.mark.parametrize('ros1', [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 import zipfile
@@ -46,14 +47,16 @@ def frame_files(paths: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+        found = files_in(path) if path.is_dir() else [path]
         if not found:
-            raise DepthError(f'{path} holds neither PNG nor NPZ files, and is no recording')
+            raise DepthError(f'{path} holds neither PNG nor NPZ files nor recordings')
         files += found
     return files
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the PNG and NPZ files of a folder in the order of their names."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
 
 
 def read_frames(files: Sequence[Path], camera: Camera | None = None) -> Iterator[DepthFrame]:
@@ -64,12 +67,17 @@ def read_frames(files: Sequence[Path], camera: Camera | None = None) -> Iterator
         camera: their camera; by default that of an NPZ file or of camera.yaml beside the file.
 
     Raises:
-        DepthError: a file holds no depth.
+        DepthError: a file is missing or holds no depth.
         CameraError: no camera is known.
     """
     beside: dict[Path, Camera] = {}
     for file in files:
-        if file.suffix == '.npz':
+        if not file.exists():
+            raise DepthError(
+                f'there is no file {file}; a PNG, an NPZ, a recording or a folder of them is '
+                'expected there'
+            )
+        if file.suffix.lower() == '.npz':
             yield from read_npz(file, camera)
             continue
         found = camera
@@ -207,7 +215,9 @@ def read_depth_png(path: Path, camera: Camera | None = None) -> FloatArray:
 def read_image(path: Path, what: str) -> NDArray[np.generic]:
     """Decode an image [H, W] or [H, W, C] as it is; raise DepthError saying what is expected."""
     raw = read_bytes(path, what)
-    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
+    image = None
+    with contextlib.suppress(cv2.error):  # it raises where there is nothing or too much
+        image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise DepthError(f'{path} cannot be read as an image; {what} is expected')
     return image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 from dataclasses import replace
@@ -79,9 +80,11 @@ def run(options: argparse.Namespace) -> None:
         overlays = _Overlays(options.overlay) if options.overlay else None
         viewer = _viewer(options, stack)
         counters: dict[str, GapCounter] = {}
+        problems = _Problems()
         found = _estimates(frames, estimator, options)
         for number, (sequence, frame, subjects, timings) in enumerate(found):
             counters.setdefault(sequence, GapCounter()).add(bool(subjects), frame.stamp)
+            problems.add(sequence, frame.problem)
             for table in tables:
                 table.add(number, frame.name, frame.stamp, subjects)
             status = _status(frame, subjects)
@@ -96,25 +99,25 @@ def run(options: argparse.Namespace) -> None:
             table.close(reports)
     if options.json:
         sys.stdout.write(printed.getvalue())
-        return
-    for sequence, report in reports.items():
-        if report.rate:
-            print(f'{sequence}: {report.sentence}')
+    else:
+        for sequence, report in reports.items():
+            if report.rate:
+                print(f'{sequence}: {report.sentence}')
+    problems.say()
 
 
 def _frames(options: argparse.Namespace) -> Iterator[tuple[str, DepthFrame]]:
     """Return the frames, each with the sequence it belongs to."""
     from v2v_pose_ros.camera import Camera
     from v2v_pose_ros.frames import frame_files, read_frames
-    from v2v_pose_ros.recordings.paths import is_recording
 
     if options.rate is not None and not 0 < options.rate < 1e6:
         raise CommandError(f'--rate is {options.rate}; frames per second are meant')
     if options.max_subjects < 1:
         raise CommandError(f'--max-subjects is {options.max_subjects}; at least one is needed')
     camera = Camera.from_yaml(options.camera) if options.camera else None
-    recordings = [path for path in options.frames if is_recording(path)]
-    files = frame_files([path for path in options.frames if path not in recordings])
+    paths, recordings = _divided(options.frames)
+    files = frame_files(paths)
 
     def generate() -> Iterator[tuple[str, DepthFrame]]:
         for number, frame in enumerate(read_frames(files, camera)):
@@ -125,6 +128,22 @@ def _frames(options: argparse.Namespace) -> Iterator[tuple[str, DepthFrame]]:
                 yield str(path), frame
 
     return generate()
+
+
+def _divided(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return files and folders of frames, and recordings, those in folders among them."""
+    from v2v_pose_ros.frames import files_in
+    from v2v_pose_ros.recordings.paths import is_recording, recordings_in
+
+    frames, recordings = [], []
+    for path in paths:
+        if is_recording(path):
+            recordings.append(path)
+        elif path.is_dir() and not files_in(path) and (inside := recordings_in(path)):
+            recordings += inside
+        else:
+            frames.append(path)
+    return frames, recordings
 
 
 def _recorded(path: Path, options: argparse.Namespace) -> Iterator[DepthFrame]:
@@ -225,6 +244,28 @@ def _status(frame: DepthFrame, subjects: Sequence[Subject]) -> str:
     if len(subjects) == 1:
         return f'confidence {subjects[0].estimate.confidence:.2f}'
     return ', '.join(f'{each.identity} {each.estimate.confidence:.2f}' for each in subjects)
+
+
+class _Problems:
+    """Why frames could not be used."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, Counter[str]] = {}
+
+    def add(self, sequence: str, problem: str) -> None:
+        """Count a frame; one that was used has no problem."""
+        self._problems.setdefault(sequence, Counter())[problem] += 1
+
+    def say(self) -> None:
+        """Name the problems; raise CommandError where not one frame could be used."""
+        useless = []
+        for sequence, counts in self._problems.items():
+            if not counts.pop('', 0):
+                useless.append(sequence)
+            for problem, count in counts.items():
+                print(f'{sequence}: {count} frames could not be used: {problem}', file=sys.stderr)
+        if useless:
+            raise CommandError(f'no depth image can be used in {", ".join(useless)}')
 
 
 class _Overlays:
