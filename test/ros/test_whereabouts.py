@@ -219,9 +219,27 @@ def test_a_transform_that_comes_after_its_image_is_waited_for(bench, estimator, 
         moving.sendTransform(turned('base', FRAME, (0, 0, 1), stamp=stamp + 0.1))
         return bench.receive_for('skeletons', image).header.frame_id == 'base'
 
-    # Images before the first transform are not held up: two that waited would take all patience.
     wait_until(seen_in_base, 'the first transform')
     assert all(seen_in_base() for _ in range(5))
+
+
+def test_transforms_that_stop_hold_up_a_single_image(bench, monkeypatch):
+    patience = 2.0
+    monkeypatch.setattr(transforms, '_PATIENCE', patience)
+    bench.start(FakeEstimator, ('skeletons',), output_frame='base')
+    last = turned('base', FRAME, (0, 0, 1), stamp=5000.0)
+    TransformBroadcaster(bench.camera).sendTransform(last)
+
+    def shown(stamp):
+        image = bench.show(depth_image(stamp=stamp), camera_info())
+        return bench.receive_for('skeletons', image)
+
+    wait_until(lambda: shown(5000.0).header.frame_id == 'base', 'the only transform')
+    later = [shown(5000.0 + number / 30) for number in range(1, 4)]
+    assert {message.header.frame_id for message in later} == {FRAME}
+    latencies = [message.skeletons[0].latency for message in later]
+    waited = [each.sec + each.nanosec * 1e-9 >= patience for each in latencies]
+    assert waited == [True, False, False]
 
 
 def test_a_negative_stamp_has_no_transform_and_costs_nothing_else(bench):
