@@ -66,6 +66,9 @@ def test_of_several_recordings_the_failed_ones_are_named(fake, sources, tmp_path
     [
         (['--workers', '0'], '--workers is 0'),
         (['--max-subjects', '0'], '--max-subjects is 0'),
+        (['--prefix', ''], "--prefix is ''"),
+        (['--prefix', 'a name'], "--prefix is 'a name'"),
+        (['--subject', 'a/b'], "--subject is 'a/b'"),
         (['--depth-topic', '/none'], 'has no depth images on /none'),
     ],
 )

@@ -323,6 +323,12 @@ def test_a_storage_file_is_a_recording(tmp_path):
     assert len(frames_of(path / 'in.db3')) == 3
 
 
+def test_a_missing_recording_is_not_said_to_be_damaged(tmp_path):
+    with pytest.raises(RecordingError, match=f'there is no {tmp_path}/gone.mcap') as error:
+        Recording(tmp_path / 'gone.mcap')
+    assert 'repaired' not in str(error.value)
+
+
 @pytest.mark.parametrize('name', ['gone', 'text.txt', 'text.mcap', 'text.db3', 'text.bag', 'dir'])
 def test_what_is_no_recording_is_refused(tmp_path, name):
     (tmp_path / 'dir').mkdir()

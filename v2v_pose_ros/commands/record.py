@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 import json
 from pathlib import Path
+import re
 from typing import Any, TYPE_CHECKING
 
 from v2v_pose_ros import defaults
@@ -17,6 +18,9 @@ if TYPE_CHECKING:  # it takes a moment to import
 
     from v2v_pose_ros.recordings.jobs import Job, Outcome
     from v2v_pose_ros.recordings.progress import Display
+
+_SUBJECT = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
+_NAMESPACE = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+')
 
 HELP = 'add skeletons, markers and TF to recordings'
 
@@ -108,12 +112,17 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
         raise CommandError(f'--max-subjects is {options.max_subjects}; at least one is needed')
     if options.viewer and len(options.sources) > 1:
         raise CommandError('--viewer is for a single recording; leave it away or give one IN')
+    if options.subject and not _SUBJECT.fullmatch(options.subject):
+        raise CommandError(
+            f'--subject is {options.subject!r}; it must start with a letter and go on with '
+            'letters, digits and underscores, to be a prefix of TF frames'
+        )
     how = Options(
         estimator=settings_of(options),
         depth_topic=options.depth_topic,
         info_topic=options.camera_info_topic,
         rectified=options.rectified,
-        prefix='/' + options.prefix.strip('/'),
+        prefix=_namespace(options.prefix),
         subject=options.subject,
         max_subjects=options.max_subjects,
         smooth=options.smooth,
@@ -139,6 +148,17 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     return [
         Job(source, target, how) for source, target in zip(options.sources, targets, strict=True)
     ]
+
+
+def _namespace(prefix: str) -> str:
+    """Return the namespace of the new topics; refuse what ROS 2 would not play."""
+    name = '/' + prefix.strip('/')
+    if not _NAMESPACE.fullmatch(name):
+        raise CommandError(
+            f'--prefix is {prefix!r}; a namespace such as /v2v_pose is expected: letters, digits '
+            'and underscores, no digit first, with slashes between'
+        )
+    return name
 
 
 def _run(options: argparse.Namespace, jobs: Sequence[Job], display: Display) -> list[Outcome]:

@@ -72,7 +72,7 @@ class Recording:
         self.path = path
         self._reader: Any = None
         self._converters: dict[str, Convert] = {}
-        _refuse_a_folder_of_several(path)
+        _refuse_what_is_none(path)
         with self._explained('cannot be opened'):
             if path.suffix == '.bag':
                 self._reader = AnyReader([path])
@@ -227,7 +227,11 @@ class Recording:
             ) from error
 
 
-def _refuse_a_folder_of_several(path: Path) -> None:
+def _refuse_what_is_none(path: Path) -> None:
+    if not path.exists():
+        raise RecordingError(
+            f'there is no {path}; a rosbag2 folder, an .mcap, a .db3 or a ROS 1 .bag is expected'
+        )
     if path.is_dir() and not is_recording(path) and recordings_in(path):
         raise RecordingError(
             f'{path} is no recording and holds some: name those that are meant, such as {path}/*'
