@@ -1,6 +1,7 @@
 """The SROS 2 policy: what the node really does on the graph, and nothing else."""
 
 from pathlib import Path
+import time
 import xml.etree.ElementTree as ET
 
 from fake_estimator import FakeEstimator
@@ -8,7 +9,7 @@ import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from ros_bench import camera_info, depth_image, wait_until
-from ros_rig import ends_well, FAKE_NODE
+from ros_rig import ends_well, FAKE_NODE, PATIENCE
 
 AUDITED_NODE = FAKE_NODE.with_name('audited_node.py')
 POLICY = Path(__file__).resolve().parents[2] / 'config' / 'sros2_policy.xml'
@@ -116,5 +117,17 @@ def test_no_input_makes_the_node_connect_run_evaluate_or_write(rig):
         wait_until(future.done, 'the answer')
         assert not any(result.successful for result in future.result().results)
     assert rig.sees()
+    assert 'audit:' not in rig.output()
+    assert ends_well(rig, process)
+
+
+def test_loading_and_running_the_shipped_network_connects_to_nobody(rig):
+    """Libraries do: OpenVINO's telemetry tells the world of every import."""
+    process = rig.start(script=AUDITED_NODE, AUDITED_NETWORK='yes')
+    deadline = time.monotonic() + PATIENCE
+    while not rig.skeletons and time.monotonic() < deadline:
+        rig.show()
+        time.sleep(0.1)
+    assert rig.skeletons, rig.output()
     assert 'audit:' not in rig.output()
     assert ends_well(rig, process)

@@ -79,9 +79,8 @@ def _load_onnx(path: Path) -> Network:
 
 
 def _write_openvino(model: Model, path: Path, texts: dict[str, str]) -> None:
-    import openvino
-
     from v2v_pose_ros.runtimes.openvino_runtime import make_graph
+    from v2v_pose_ros.runtimes.silent_openvino import openvino
 
     graph = make_graph(*_parts(model))
     graph.inputs[0].get_tensor().set_names({'grid'})
@@ -93,7 +92,7 @@ def _write_openvino(model: Model, path: Path, texts: dict[str, str]) -> None:
 
 
 def _load_openvino(path: Path) -> Network:
-    import openvino
+    from v2v_pose_ros.runtimes.silent_openvino import openvino
 
     options = {'INFERENCE_PRECISION_HINT': 'f32'}
     compiled = openvino.Core().compile_model(path, 'CPU', options)

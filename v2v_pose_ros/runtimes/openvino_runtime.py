@@ -11,8 +11,6 @@ import os
 from typing import Any
 
 import numpy as np
-import openvino
-from openvino import opset13 as ops
 import torch
 from torch import nn, Tensor
 
@@ -27,6 +25,7 @@ from v2v_pose_ros.runtimes.quantization import (
     quantize,
     QuantizedConvolution,
 )
+from v2v_pose_ros.runtimes.silent_openvino import openvino, ops
 from v2v_pose_ros.runtimes.sparse_stem import SparseStem
 from v2v_pose_ros.runtimes.torch_runtime import fast_precision, fold_normalisation
 
