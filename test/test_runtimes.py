@@ -1,10 +1,12 @@
 """Runtimes against float32 torch, what is refused, and compiled networks kept between starts."""
 
 import errno
+import fcntl
 import logging
 import multiprocessing
 import os
 from pathlib import Path
+import pwd
 import signal
 import sys
 import time
@@ -320,6 +322,25 @@ def test_the_folder_follows_the_xdg_specification(monkeypatch):
     ):
         monkeypatch.setenv('XDG_CACHE_HOME', value)
         assert default_directory() == Path(expected) / 'v2v_pose_ros'
+
+
+def test_a_user_without_a_home_pays_with_a_warning(monkeypatch, caplog):
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.delenv('HOME')
+    monkeypatch.setattr(pwd, 'getpwuid', lambda user: {}[user])  # as for unknown ones
+    assert ArtefactCache().fetch({'a': 1}, lambda: b'made', bytes) == b'made'
+    assert 'this user has no home folder; XDG_CACHE_HOME can name another one' in caplog.text
+
+
+def test_a_disk_without_locks_keeps_networks_all_the_same(tmp_path, monkeypatch, caplog):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    cache = ArtefactCache(tmp_path)
+    assert cache.fetch({'a': 1}, lambda: b'made', bytes) == b'made'
+    assert 'cannot be locked (' in caplog.text
+    assert cache.fetch({'a': 1}, lambda: pytest.fail('made'), bytes) == b'made'
 
 
 @settings(max_examples=20, deadline=None)

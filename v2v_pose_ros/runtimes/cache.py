@@ -30,11 +30,22 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def default_directory() -> Path:
-    """Return where artefacts are kept: XDG_CACHE_HOME or ~/.cache, then v2v_pose_ros."""
+    """Return where artefacts are kept: XDG_CACHE_HOME or ~/.cache, then v2v_pose_ros.
+
+    Raises:
+        FileNotFoundError: the user has no home, and none of the two is said.  A folder that others
+            may write to would be no place: what is compiled gets run.
+    """
     base = os.environ.get('XDG_CACHE_HOME', '')
     # The specification says to ignore relative paths.
-    root = Path(base) if os.path.isabs(base) else Path('~/.cache').expanduser()
-    return root / 'v2v_pose_ros'
+    if os.path.isabs(base):
+        return Path(base) / 'v2v_pose_ros'
+    try:
+        return Path.home() / '.cache' / 'v2v_pose_ros'
+    except RuntimeError as error:  # in containers with --user, say
+        raise FileNotFoundError(
+            'this user has no home folder; XDG_CACHE_HOME can name another one'
+        ) from error
 
 
 class ArtefactCache:
@@ -42,7 +53,7 @@ class ArtefactCache:
 
     def __init__(self, directory: Path | None = None) -> None:
         """Use a folder; by default the user's."""
-        self.directory = directory or default_directory()
+        self._directory = directory
 
     def fetch(
         self, key: Mapping[str, object], make: Callable[[], bytes], load: Callable[[bytes], Loaded]
@@ -55,13 +66,14 @@ class ArtefactCache:
             load: makes use of it; where it fails on a kept artefact, that one is made again.
         """
         text = json.dumps(key, sort_keys=True)
-        path = self.directory / f'{hashlib.sha256(text.encode()).hexdigest()}.bin'
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = (self.directory / 'lock').open('a')
+            directory = self._directory or default_directory()
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (directory / 'lock').open('a')
         except OSError as error:
             _LOG.warning('compiled networks are not kept (%s): starts take longer', error)
             return load(make())
+        path = directory / f'{hashlib.sha256(text.encode()).hexdigest()}.bin'
         with lock:
             loaded = _load(path, load)
             if loaded is not None:
@@ -71,21 +83,23 @@ class ArtefactCache:
                 if loaded is not None:
                     return loaded
                 artefact = make()
-                self._write(path, artefact)
+                _write(path, artefact)
         return load(artefact)
 
-    def _write(self, path: Path, content: bytes) -> None:
-        try:
-            _replace(path, content + hashlib.sha256(content).digest())
-            self._prune()
-        except OSError as error:
-            _LOG.warning('a compiled network is not kept (%s): starts take longer', error)
 
-    def _prune(self) -> None:
-        """Remove the files that were not used for longest, and what crashes have left."""
-        files = sorted(self.directory.glob('*.bin'), key=_used, reverse=True)
-        for path in [*files[KEPT:], *self.directory.glob('*.part')]:
-            path.unlink(missing_ok=True)
+def _write(path: Path, content: bytes) -> None:
+    try:
+        _replace(path, content + hashlib.sha256(content).digest())
+        _prune(path.parent)
+    except OSError as error:
+        _LOG.warning('a compiled network is not kept (%s): starts take longer', error)
+
+
+def _prune(directory: Path) -> None:
+    """Remove the files that were not used for longest, and what crashes have left."""
+    files = sorted(directory.glob('*.bin'), key=_used, reverse=True)
+    for path in [*files[KEPT:], *directory.glob('*.part')]:
+        path.unlink(missing_ok=True)
 
 
 def _used(path: Path) -> float:
@@ -141,8 +155,13 @@ def _replace(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _locked(descriptor: int) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    """Hold a lock that ends with the process, however it ends, where the disk knows locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:  # some network drives know none; files still appear as a whole
+        _LOG.warning('the folder of compiled networks cannot be locked (%s)', error)
+        yield
+        return
     try:
         yield
     finally:
