@@ -494,5 +494,10 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     path.write_bytes(b'hello')
     assert main(['import-weights', str(path), out, '--skeleton', 'body']) == 1
     assert f'{path} cannot be imported: it is neither' in capsys.readouterr().err
+    path, _ = torch7_file(tmp_path, joints=15)
+    for grid in ('90', '0', '1024'):  # not of three halvings, and beyond what a model may have
+        assert main(['import-weights', str(path), out, '--skeleton', 'body', '--grid', grid]) == 1
+        assert 'a multiple of 8 from 16 to 256 is meant' in capsys.readouterr().err
+    assert not (tmp_path / 'x.safetensors').exists()
     assert main(['import-weights', str(path), 'x.net', '--skeleton', 'body']) == 1
     assert '.safetensors' in capsys.readouterr().err

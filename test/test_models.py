@@ -114,6 +114,13 @@ def test_a_calibration_that_cannot_be_is_refused(tiny, calibration, words):
         load_model(tiny)
 
 
+def test_a_file_that_is_no_model_file_is_said_to_be_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'epoch14.pth').write_bytes(b'')
+    with pytest.raises(ModelError, match=r'does not end in \.safetensors; v2v-pose import-weights'):
+        load_model('epoch14.pth')
+
+
 def test_missing_models_are_named_with_what_there_is(tmp_path):
     with pytest.raises(ModelError, match='shipped are'):
         load_model('no_such_model')

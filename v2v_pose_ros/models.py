@@ -135,6 +135,11 @@ def find_model(name: str) -> Path:
         raise ModelError(f'there is no model file {path}; give an existing .safetensors file')
     found = available_models()
     if name not in found:
+        if path.is_file():
+            raise ModelError(
+                f'{path} is no model file: its name does not end in .safetensors; v2v-pose '
+                'import-weights makes one of weights trained elsewhere'
+            )
         known = ', '.join(found) or 'none'
         raise ModelError(f'there is no model {name!r}; shipped are: {known}; a path works too')
     return found[name]
@@ -247,7 +252,7 @@ def _parse(path: Path, metadata: dict[str, str] | None) -> tuple[ModelInfo, str]
         version = document.pop('format')
         digest = str(document.pop('sha256'))
         info = ModelInfo(**document)
-        _check_types(info)
+        check_info(info)
         info.make_codec()
         info.make_calibration()
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -257,7 +262,7 @@ def _parse(path: Path, metadata: dict[str, str] | None) -> tuple[ModelInfo, str]
     return info, digest
 
 
-def _check_types(info: ModelInfo) -> None:
+def check_info(info: ModelInfo) -> None:
     """Raise ValueError for metadata of types or sizes that no model has."""
     for key in ('name', 'skeleton', 'kind'):
         if not isinstance(getattr(info, key), str):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.importing import ImportWeightsError, module_tree, state_dicts, torch7
-from v2v_pose_ros.models import ModelInfo, save_model
+from v2v_pose_ros.models import check_info, ModelInfo, save_model
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.skeletons import DATASET_SKELETONS, JOINT_ORDERS, Skeleton
 from v2v_pose_ros.voxels import Convention
@@ -82,6 +82,7 @@ def import_weights(
 
     Raises:
         ImportWeightsError: the file cannot be read, or holds another network; says what differs.
+            Also for a cube or a grid that no model has.
     """
     order = choose_order(skeleton, joint_order)
     data = _read(path)
@@ -115,7 +116,11 @@ def import_weights(
             'volumes': f'y {"up" if y_up else "down"}, kernels turned to y down, z, y, x',
         },
     )
-    info.make_codec()
+    try:  # what a model file may not say must not get into one
+        check_info(info)
+        info.make_codec()
+    except ValueError as error:
+        raise ImportWeightsError(str(error)) from error
     return network, info
 
 
