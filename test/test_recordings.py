@@ -238,6 +238,24 @@ def test_other_settings_do_not_continue_a_journal(usual, tmp_path):
     assert process(Job(usual, tmp_path / 'out', options(rectified=True, overwrite=True)))
 
 
+@pytest.mark.parametrize('line', [0, -1])
+@pytest.mark.parametrize('content', [b'\n', bytes(40) + b'\n', b'17\n'])
+def test_a_journal_that_the_disk_damaged_is_not_continued(usual, tmp_path, line, content):
+    def interrupt(progress):
+        if progress.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process(Job(usual, tmp_path / 'out', options()), interrupt)
+    journal = tmp_path / 'out.part' / 'estimates.jsonl'
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[line] = content
+    journal.write_bytes(b''.join(lines))
+    with pytest.raises(RecordingError, match=r'is damaged.*--overwrite'):
+        process(Job(usual, tmp_path / 'out', options()))
+    assert process(Job(usual, tmp_path / 'out', options(overwrite=True)))
+
+
 def test_what_exists_is_replaced_only_if_told_so(usual, tmp_path):
     job = Job(usual, tmp_path / 'out', options())
     process(job)

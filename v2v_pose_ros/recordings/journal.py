@@ -9,11 +9,11 @@ result is the same as without the interruption.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 import json
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from v2v_pose_ros.recordings import RecordingError
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.subjects import occluded_list
 from v2v_pose_ros.tracking import TrackerMemory
+
+Read = TypeVar('Read')
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Journal:
         """Open a journal, or begin one.
 
         Raises:
-            RecordingError: it was begun with other settings.
+            RecordingError: it was begun with other settings, or is damaged.
         """
         self.path = path
         self.count = 0
@@ -99,7 +101,7 @@ class Journal:
             first = file.readline()
             if not first.endswith(b'\n'):
                 return False
-            self._check(json.loads(first), settings)
+            self._check(self._readable(lambda line: dict(json.loads(line)), first), settings)
             whole = len(first)
             for line in file:
                 if not line.endswith(b'\n'):
@@ -108,8 +110,17 @@ class Journal:
         with self.path.open('r+b') as file:
             file.truncate(whole)  # the last line may have been cut by the end of the process
         if latest:
-            self.last = _from_document(json.loads(latest))
+            self.last = self._readable(lambda line: _from_document(json.loads(line)), latest)
         return True
+
+    def _readable(self, read: Callable[[bytes], Read], line: bytes) -> Read:
+        """Return what a line holds; refuse one that a failing disk left behind."""
+        try:
+            return read(line)
+        except (ValueError, LookupError, TypeError) as error:
+            raise RecordingError(
+                f'{self.path} is damaged and cannot be continued: begin anew with --overwrite'
+            ) from error
 
     def _check(self, found: dict[str, Any], settings: dict[str, Any]) -> None:
         wanted = json.loads(json.dumps(settings))
