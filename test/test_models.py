@@ -117,7 +117,7 @@ def test_a_calibration_that_cannot_be_is_refused(tiny, calibration, words):
 def test_a_file_that_is_no_model_file_is_said_to_be_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'epoch14.pth').write_bytes(b'')
-    with pytest.raises(ModelError, match=r'does not end in \.safetensors; v2v-pose import-weights'):
+    with pytest.raises(ModelError, match=r'does not end in \.safetensors; v2v-pose import-w'):
         load_model('epoch14.pth')
 
 
