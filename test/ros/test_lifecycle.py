@@ -13,7 +13,7 @@ from ros_bench import camera_info, depth_image, PATIENCE, wait_until
 from visualization_msgs.msg import Marker
 
 from v2v_pose_ros.ros.lifecycle import serve
-from v2v_pose_ros.ros.node import PoseNode
+from v2v_pose_ros.ros.node import NODE_NAME, PoseNode
 
 UNCONFIGURED, INACTIVE = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE
 ACTIVE, FINALIZED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED
@@ -170,6 +170,23 @@ def test_deactivation_takes_the_markers_back_and_ends_the_stream(bench, start):
     assert {(marker.ns, marker.action) for marker in removal} == {('hand', Marker.DELETE)}
     assert node.count_subscribers('depth/image_rect') == 0
     assert node.count_subscribers('depth/camera_info') == 0
+
+
+@pytest.mark.parametrize('reference', ['point', 'region'])
+def test_deactivation_lets_go_of_all_that_was_subscribed_to(bench, reference):
+    node = bench.start(FakeEstimator, (), autostart=False, reference=reference, output_frame='map')
+    manager = Manager(bench)
+
+    def heard():
+        subscribed = node.get_subscriber_names_and_types_by_node(NODE_NAME, '/')
+        return {name for name, _ in subscribed}
+
+    before = heard()
+    for transition in WAYS[ACTIVE]:
+        assert manager.change(transition)
+    wait_until(lambda: len(heard() - before) == 5, 'the camera, TF and where the subject is')
+    assert manager.change(Transition.TRANSITION_DEACTIVATE)
+    wait_until(lambda: heard() == before, 'the end of it')
 
 
 def test_nothing_is_published_once_deactivated(bench, start):
