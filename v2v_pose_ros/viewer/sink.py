@@ -33,7 +33,8 @@ def load_rerun() -> Any:
     except ImportError as error:
         raise ViewerError(
             f'the viewer needs Rerun, which cannot be imported ({error}): '
-            "pip install 'v2v_pose_ros[viewer]', or leave the viewer away"
+            "pip install 'v2v_pose_ros[viewer]' (rerun-sdk where colcon built the package), or "
+            'leave the viewer away'
         ) from error
     return rerun
 
