@@ -1,6 +1,7 @@
 """What the benchmark says beside times: the least work of a network, and the machine."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def test_the_processor_has_its_name(tmp_path):
 
 
 def test_ratios_are_those_of_what_was_measured(monkeypatch):
-    monkeypatch.syspath_prepend('benchmarks')
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / 'benchmarks')
     ratios = importlib.import_module('gpu').ratios
     document = {
         'published': {'ms': {'p50': 1.0}},

@@ -1,5 +1,7 @@
 """The path of fixed shapes against the estimator's, on the device that every machine has."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.estimator.device_reading import DeviceReader, make_reader
 from v2v_pose_ros.estimator.reading import CubeReader
-from v2v_pose_ros.models import load_model
+from v2v_pose_ros.models import load_model, Model, ModelInfo
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.runtimes.device_pipeline import DevicePipeline
 from v2v_pose_ros.runtimes.gpu import prepare_network, WideStem
@@ -132,6 +134,34 @@ def test_the_wide_stem_is_the_same_convolution():
     with torch.inference_mode():
         wanted = convolution(grids)
         torch.testing.assert_close(WideStem(convolution)(grids), wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('name', 'count', 'flip_test'), [('hand_lite', 1, False), ('hand_lite', 3, False),
+                                     ('body_lite', 1, True), ('published', 1, False)]
+)  # fmt: skip
+def test_a_recording_needs_no_look_at_values_and_leaves_the_device_never(name, count, flip_test):
+    """On the device without values ('meta'), what reads a value or mixes devices fails.
+
+    A CUDA graph can't be recorded of either.
+    """
+    if name == 'published':
+        network = V2VPoseNet(V2VConfig(21)).eval().requires_grad_(False)
+        info = ModelInfo(name, 'hand', network.config.to_dict(), {'cube_size': 0.25})
+        model = Model(network, info, Path())
+    else:
+        model = load_model(name)
+    device = torch.device('meta')
+    pipeline = DevicePipeline(
+        [model] * count, device, precision=torch.float16, mirror=True, flip_test=flip_test
+    )
+    camera = Camera(320, 240, 285.7, 285.7, 160, 120)
+    pipeline._rays = [torch.from_numpy(ray).to(device) for ray in camera.rays]
+    with torch.inference_mode():
+        depth, centre = torch.empty(240, 320, device=device), torch.empty(3, device=device)
+        found = pipeline._compute(depth, centre)
+    assert found.shape == (count, len(model.info.get_skeleton()), 14)
+    assert (found.device, found.dtype) == (device, torch.float32)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no CUDA GPU')
