@@ -9,6 +9,7 @@ import random
 import signal
 import time
 
+from geometry_msgs.msg import PointStamped, TransformStamped
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter as ParameterMessage
@@ -19,6 +20,7 @@ from rclpy.qos import qos_profile_sensor_data
 from ros_bench import camera_info, depth_image, HEIGHT, wait_until, WIDTH
 from ros_rig import CAMERA, ends_well, PATIENCE
 from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
 
 from v2v_pose_ros.msg import SkeletonArray
 
@@ -97,6 +99,58 @@ def test_fuzzed_images_and_calibrations(rig, seed):
     assert ends_well(rig, process)
     assert 'Traceback' not in rig.output()
     assert 'in the estimator' not in rig.output()
+
+
+ANY_NUMBER = [0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e308, -1e308, 1e-308]
+ANY_FRAME = ['', '/', 'base', 'camera_depth_optical_frame', 'a b', 'x' * 5000, '\u2603']
+
+
+def fuzz_header(r: random.Random, header) -> None:
+    header.frame_id = r.choice(ANY_FRAME)
+    header.stamp.sec = r.choice([0, -1, -(2**31), 2**31 - 1, int(time.time())])
+    header.stamp.nanosec = r.choice([0, 999999999, 2**32 - 1])
+
+
+def fuzz_vector(r: random.Random, vector) -> None:
+    for name in vector.get_fields_and_field_types():
+        setattr(vector, name, r.choice(ANY_NUMBER))
+
+
+def fuzzed_transform(r: random.Random) -> TFMessage:
+    """Return a transform with anything in it that the message's types allow."""
+    transform = TransformStamped(child_frame_id=r.choice(ANY_FRAME))
+    fuzz_header(r, transform.header)
+    fuzz_vector(r, transform.transform.translation)
+    fuzz_vector(r, transform.transform.rotation)
+    return TFMessage(transforms=[transform] * r.choice([0, 1, 1, 1, 2]))
+
+
+def fuzzed_point(r: random.Random) -> PointStamped:
+    """Return a point with anything in it that the message's types allow."""
+    point = PointStamped()
+    fuzz_header(r, point.header)
+    fuzz_vector(r, point.point)
+    return point
+
+
+def test_fuzzed_transforms_and_points(rig):
+    process = rig.start_node('reference:=point', 'reference_timeout:=60.0', 'output_frame:=base')
+    transforms = rig.node.create_publisher(TFMessage, '/tf', 10)
+    points = rig.node.create_publisher(PointStamped, '/v2v_pose/reference_point', 10)
+    for publisher in (transforms, points):
+        wait_until(lambda each=publisher: each.get_subscription_count() > 0, 'the node')
+    r = random.Random(0)
+    for _ in range(2000 if LONG else 400):
+        transforms.publish(fuzzed_transform(r))
+        points.publish(fuzzed_point(r))
+        rig.show()
+        time.sleep(0.002)
+    good = PointStamped()
+    good.point.z = 0.5
+    points.publish(good)
+    assert rig.sees()
+    assert ends_well(rig, process)
+    assert 'Traceback' not in rig.output()
 
 
 def test_the_camera_is_killed_and_comes_back(rig):
