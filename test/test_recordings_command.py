@@ -97,16 +97,19 @@ def test_an_unexpected_failure_is_the_failure_of_one_recording(
     assert '3 of 3 recordings failed' in said
 
 
-def test_only_results_are_overwritten(fake, sources, tmp_path, capsys):
+@pytest.mark.parametrize('options', [[], ['--overwrite']])
+def test_only_results_are_overwritten(fake, sources, tmp_path, capsys, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
     kept = tmp_path / 'results' / 'notes.txt'
     kept.parent.mkdir()
     kept.write_text('kept')
     for target, words in (
-        (kept.parent, 'is a folder and no recording'),
+        (kept.parent, f'name a new one, such as {kept.parent}/one'),
         (sources[0], 'is where the original is'),
         (tmp_path, 'is where the original is'),
+        ('.', 'is where the original is'),
     ):
-        assert run(sources[0], target, '--overwrite') == 1
+        assert run(sources[0], target, *options) == 1
         assert words in capsys.readouterr().err
     assert kept.read_text() == 'kept'
     with Recording(sources[0]) as recording:

@@ -41,8 +41,8 @@ def process(job: Job, report: Report = lambda _: None) -> Summary:
     Raises:
         RecordingError: the recording cannot be used, or the result is there already.
     """
-    part = job.target.with_name(job.target.name + '.part')
     _check_target(job)
+    part = job.target.with_name(job.target.name + '.part')
     with Recording(job.source) as recording, _locked(part):
         streams = find_streams(recording, job.options.depth_topic, job.options.info_topic)
         _check_topics(recording, job.options)
@@ -76,16 +76,16 @@ def _check_target(job: Job) -> None:
     target = job.target
     if not target.exists():
         return
-    if not job.options.overwrite:
-        raise RecordingError(f'{target} exists already; name another, or give --overwrite')
     original, replaced = job.source.resolve(), target.resolve()
     if replaced == original or replaced in original.parents:
         raise RecordingError(f'{target} is where the original is; name another')
     if target.is_dir() and not is_recording(target):
         raise RecordingError(
-            f'{target} is a folder and no recording, so --overwrite does not replace it; name a '
-            f'new folder, such as {target / job.source.stem}'
+            f'{target} is a folder and no earlier result; name a new one, such as '
+            f'{target / job.source.stem}'
         )
+    if not job.options.overwrite:
+        raise RecordingError(f'{target} exists already; name another, or give --overwrite')
 
 
 @contextlib.contextmanager
