@@ -6,6 +6,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import yaml
 
 from v2v_pose_ros.ros.node import NODE_NAME
 
@@ -145,12 +146,15 @@ def test_the_viewer_sees_what_the_node_sees(launch):
     assert 'viewer_node' not in launch.nodes()
     nodes = launch.nodes(viewer='rerun', depth_topic='/cam/depth')
     assert nodes['viewer_node']['remappings'] == nodes['pose_node']['remappings']
+    # Parameters of both, such as rectified, are those of one file.
+    shared = set(yaml.safe_load((ROOT / 'config' / 'hand.yaml').read_text()))
+    assert shared == {'/**'}
+    assert nodes['viewer_node']['parameters'][0] == nodes['pose_node']['parameters'][0]
 
 
 def test_the_viewer_shows_the_robot_hand_that_is_named(launch):
-    (parameters,) = launch.nodes(viewer='rerun', robot_urdf='/hand.urdf')['viewer_node'][
-        'parameters'
-    ]
+    nodes = launch.nodes(viewer='rerun', robot_urdf='/hand.urdf')
+    parameters = nodes['viewer_node']['parameters'][-1]
     assert parameters['robot_urdf'].arguments == ('/hand.urdf',)
     assert parameters['robot_urdf'].options == {'value_type': str}
 

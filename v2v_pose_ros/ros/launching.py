@@ -281,7 +281,8 @@ def _nodes(context: LaunchContext, subject: str) -> list[Node]:
 
 def _viewer(run: _SubjectRun) -> Node:
     robot = ParameterValue(run.value('robot_urdf'), value_type=str)
-    parameters = [{**run.clock, 'robot_urdf': robot}]
+    # The file says of the camera what the viewer has to know, too: rectified, qos_profile.
+    parameters = [run.value('params_file'), {**run.clock, 'robot_urdf': robot}]
     return run.node('viewer_node', parameters=parameters, remappings=run.remappings)
 
 
