@@ -1,8 +1,7 @@
 """State dicts of PyTorch reimplementations in the manner of dragonbook/V2V-PoseNet-pytorch.
 
 Their volumes are [x][y][z]: the kernels' last three axes are reversed on the way in.  Only tensors
-are loaded.  What a pickle calls is looked at before anything is loaded, and everything but the
-building of tensors is refused.
+are loaded, and what a pickle calls is looked at before (pickles.py).
 """
 
 from __future__ import annotations
@@ -19,18 +18,10 @@ import torch
 from torch import Tensor
 
 from v2v_pose_ros.importing import ImportWeightsError
-
-MAX_OPERATIONS = 500_000
-"""Steps of a pickle; a checkpoint with the state of its optimiser has about ten thousand."""
+from v2v_pose_ros.importing.pickles import check_pickle
 
 _CONTAINERS = ('model_state_dict', 'state_dict', 'model')
 _LEGACY_PICKLES = 5  # magic number, version, system, content, keys of the storages
-_ALLOWED = re.compile(
-    r'collections OrderedDict'
-    r'|torch\._utils _rebuild_(tensor|tensor_v2|parameter)'
-    r'|torch (\w+Storage|Size|device|float16|float32|float64|bfloat16|int64)'
-    r'|torch\.storage (Untyped|Typed)Storage'
-)
 
 _ENCODER_DECODER = {
     'encoder_res1': 'encode1',
@@ -59,7 +50,7 @@ def load_tensors(data: bytes) -> dict[str, Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of what is deprecated, not wrong
         for number, part in enumerate(_pickles(data)):
-            _check_pickle(part, number)
+            check_pickle(part, number)
         content = _load(data)
     tensors = _find_state(content)
     _check_storages(tensors, len(data))
@@ -145,26 +136,6 @@ def _read_only_pickle(archive: zipfile.ZipFile, size: int) -> bytes:
     if len(names) != 1 or not names[0].endswith('/data.pkl'):
         raise ImportWeightsError('it is a zip archive that torch.save did not make')
     return archive.read(names[0])
-
-
-def _check_pickle(data: bytes, number: int) -> None:
-    """Refuse a pickle that calls anything but the building of tensors; run nothing of it."""
-    try:
-        for step, (operation, argument, _) in enumerate(pickletools.genops(data)):
-            if step > MAX_OPERATIONS:
-                raise ImportWeightsError(f'its pickle has more than {MAX_OPERATIONS} steps')
-            if operation.name in ('GLOBAL', 'INST', 'STACK_GLOBAL'):
-                called = str(argument or 'something')
-                if operation.name != 'GLOBAL' or not _ALLOWED.fullmatch(called):
-                    raise ImportWeightsError(
-                        f'its pickle calls for {called.replace(" ", ".")[:120]!r}, which could '
-                        'run code: it is a whole pickled module, not a state dict; in the '
-                        'program that made it, save torch.save(model.state_dict(), FILE)'
-                    )
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
-        if isinstance(error, ImportWeightsError):
-            raise
-        raise ImportWeightsError(f'its pickle (number {number}) is damaged: {error}') from error
 
 
 def _find_state(content: Any) -> dict[str, Tensor]:

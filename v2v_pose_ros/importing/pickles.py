@@ -1,0 +1,100 @@
+"""What a pickle would do, found out without doing it.
+
+Everything but the building of tensors and of the containers about them is refused.  So are tuples
+nested deeply: as the key of a dictionary one takes the processor's stack, or time without end.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import re
+from typing import Any
+
+from v2v_pose_ros.importing import ImportWeightsError
+
+MAX_OPERATIONS = 500_000
+"""Steps of a pickle; a checkpoint with the state of its optimiser has about ten thousand."""
+
+MAX_NESTING = 20
+"""Tuples within tuples; those that describe a tensor are nested three deep."""
+
+_ALLOWED = re.compile(
+    r'collections OrderedDict'
+    r'|torch\._utils _rebuild_(tensor|tensor_v2|parameter)'
+    r'|torch (\w+Storage|Size|device|float16|float32|float64|bfloat16|int64)'
+    r'|torch\.storage (Untyped|Typed)Storage'
+)
+_TUPLES = ('TUPLE', 'TUPLE1', 'TUPLE2', 'TUPLE3')
+_MARK = -1
+
+
+def check_pickle(data: bytes, number: int) -> None:
+    """Refuse a pickle that calls anything but the building of tensors; run nothing of it.
+
+    Args:
+        data: bytes that begin with the pickle.
+        number: of the pickle in its file, for the error.
+
+    Raises:
+        ImportWeightsError: it is damaged, too long, or would do something else.
+    """
+    nesting = _Nesting()
+    try:
+        for step, (operation, argument, _) in enumerate(pickletools.genops(data)):
+            if step > MAX_OPERATIONS:
+                raise ImportWeightsError(f'its pickle has more than {MAX_OPERATIONS} steps')
+            if operation.name in ('GLOBAL', 'INST', 'STACK_GLOBAL'):
+                _check_call(operation.name, str(argument or 'something'))
+            nesting.follow(operation, argument)
+    except (ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
+        if isinstance(error, ImportWeightsError):
+            raise
+        raise ImportWeightsError(f'its pickle (number {number}) is damaged: {error}') from error
+
+
+def _check_call(operation: str, called: str) -> None:
+    if operation != 'GLOBAL' or not _ALLOWED.fullmatch(called):
+        raise ImportWeightsError(
+            f'its pickle calls for {called.replace(" ", ".")[:120]!r}, which could run code: it '
+            'is a whole pickled module, not a state dict; in the program that made it, save '
+            'torch.save(model.state_dict(), FILE)'
+        )
+
+
+class _Nesting:
+    """How many tuples lie within each other in every value on a pickle's stack and in its memo."""
+
+    def __init__(self) -> None:
+        self._stack: list[int] = []
+        self._memo: dict[int, int] = {}
+
+    def follow(self, operation: pickletools.OpcodeInfo, argument: Any) -> None:
+        """Do to the depths what an operation does to the values."""
+        name = operation.name
+        if name == 'MARK':
+            self._stack.append(_MARK)
+        elif name in ('PUT', 'BINPUT', 'LONG_BINPUT'):
+            self._memo[int(argument)] = self._stack[-1]
+        elif name == 'MEMOIZE':
+            self._memo[len(self._memo)] = self._stack[-1]
+        elif name in ('GET', 'BINGET', 'LONG_BINGET'):
+            self._stack.append(self._memo[int(argument)])
+        else:
+            depth = max(self._take(operation), default=0) + (name in _TUPLES)
+            if depth > MAX_NESTING:
+                raise ImportWeightsError(
+                    f'its pickle nests tuples more than {MAX_NESTING} levels deep, which no state '
+                    'dict does'
+                )
+            self._stack.extend([depth] * len(operation.stack_after))
+
+    def _take(self, operation: pickletools.OpcodeInfo) -> list[int]:
+        """Take from the stack what an operation takes, down to the last mark where it says so."""
+        before, taken = operation.stack_before, []
+        count = len(before)
+        if pickletools.markobject in before:
+            while (depth := self._stack.pop()) != _MARK:
+                taken.append(depth)
+            count = before.index(pickletools.markobject)
+        taken.extend(self._stack.pop() for _ in range(count))
+        return taken
