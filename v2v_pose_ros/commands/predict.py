@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=Path,
         metavar='FRAME',
-        help='16-bit PNG (millimetres, 0 = no measurement), NPZ, recordings (rosbag2, .mcap, .db3, '
-        '.bag of ROS 1), and folders of them',
+        help='16-bit PNG (millimetres, 0 = no measurement), NPZ, recordings (rosbag2, .mcap, '
+        '.db3, .bag of ROS 1), and folders of them',
     )
     add_estimator_arguments(parser, model_required=True)
     parser.add_argument(
