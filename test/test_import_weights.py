@@ -398,11 +398,13 @@ def test_state_dicts_that_claim_too_much_are_refused(tmp_path):
     assert len(bomb) < 2**17
     refused(path, bomb, 'compressed')
     refused(path, archive(b'\x80\x02' + b'}' * 600_000 + b'.'), 'steps')
-    # A key of 400,000 tuples within each other, and one of 2^60 tuples of which 60 are written:
-    # to hash the first takes the stack, the second for ever.
-    refused(path, archive(b'\x80\x02}N' + b'\x85' * 400_000 + b'Ns.'), 'more than 20 levels deep')
+    # A key of 400,000 tuples within each other, one of 2^60 tuples of which 60 are written, and a
+    # flat one of 900^6: to hash the first takes the stack, the others for ever.
+    refused(path, archive(b'\x80\x02}N' + b'\x85' * 400_000 + b'Ns.'), 'more than 1000 parts')
     pairs = b''.join(b'h%c\x86q%c' % (index, index + 1) for index in range(60))
-    refused(path, archive(b'\x80\x02}N\x85q\0' + pairs + b'Ns.'), 'more than 20 levels deep')
+    refused(path, archive(b'\x80\x02}N\x85q\0' + pairs + b'Ns.'), 'more than 1000 parts')
+    flat = b''.join(b'(' + b'h%c' % index * 900 + b'tq%c' % (index + 1) for index in range(6))
+    refused(path, archive(b'\x80\x02}N\x85q\0' + flat + b'Ns.'), 'more than 1000 parts')
     refused(path, archive(b'\x80\x02h\x07.'), 'damaged')
     refused(path, archive(b'\x80\x02\x86.'), 'damaged')
     refused(path, archive(pickle.dumps(bytearray(9), 2)), 'bytearray')

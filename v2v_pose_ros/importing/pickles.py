@@ -1,7 +1,8 @@
 """What a pickle would do, found out without doing it.
 
 Everything but the building of tensors and of the containers about them is refused.  So are tuples
-nested deeply: as the key of a dictionary one takes the processor's stack, or time without end.
+of many parts: nested deeply, or of one another again and again, as the key of a dictionary they
+take the processor's stack or time without end.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from v2v_pose_ros.importing import ImportWeightsError
 MAX_OPERATIONS = 500_000
 """Steps of a pickle; a checkpoint with the state of its optimiser has about ten thousand."""
 
-MAX_NESTING = 20
-"""Tuples within tuples; those that describe a tensor are nested three deep."""
+MAX_PARTS = 1000
+"""Of a tuple, those of the tuples in it counted; what describes a tensor has about thirty."""
 
 _ALLOWED = re.compile(
     r'collections OrderedDict'
@@ -38,14 +39,14 @@ def check_pickle(data: bytes, number: int) -> None:
     Raises:
         ImportWeightsError: it is damaged, too long, or would do something else.
     """
-    nesting = _Nesting()
+    sizes = _Sizes()
     try:
         for step, (operation, argument, _) in enumerate(pickletools.genops(data)):
             if step > MAX_OPERATIONS:
                 raise ImportWeightsError(f'its pickle has more than {MAX_OPERATIONS} steps')
             if operation.name in ('GLOBAL', 'INST', 'STACK_GLOBAL'):
                 _check_call(operation.name, str(argument or 'something'))
-            nesting.follow(operation, argument)
+            sizes.follow(operation, argument)
     except (ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
         if isinstance(error, ImportWeightsError):
             raise
@@ -61,15 +62,15 @@ def _check_call(operation: str, called: str) -> None:
         )
 
 
-class _Nesting:
-    """How many tuples lie within each other in every value on a pickle's stack and in its memo."""
+class _Sizes:
+    """How many parts the tuples have that the values on a pickle's stack and in its memo hold."""
 
     def __init__(self) -> None:
         self._stack: list[int] = []
         self._memo: dict[int, int] = {}
 
     def follow(self, operation: pickletools.OpcodeInfo, argument: Any) -> None:
-        """Do to the depths what an operation does to the values."""
+        """Do to the sizes what an operation does to the values."""
         name = operation.name
         if name == 'MARK':
             self._stack.append(_MARK)
@@ -80,21 +81,21 @@ class _Nesting:
         elif name in ('GET', 'BINGET', 'LONG_BINGET'):
             self._stack.append(self._memo[int(argument)])
         else:
-            depth = max(self._take(operation), default=0) + (name in _TUPLES)
-            if depth > MAX_NESTING:
+            parts = self._take(operation)
+            size = len(parts) + sum(parts) if name in _TUPLES else max(parts, default=0)
+            if size > MAX_PARTS:
                 raise ImportWeightsError(
-                    f'its pickle nests tuples more than {MAX_NESTING} levels deep, which no state '
-                    'dict does'
+                    f'its pickle has a tuple of more than {MAX_PARTS} parts; no state dict has'
                 )
-            self._stack.extend([depth] * len(operation.stack_after))
+            self._stack.extend([size] * len(operation.stack_after))
 
     def _take(self, operation: pickletools.OpcodeInfo) -> list[int]:
         """Take from the stack what an operation takes, down to the last mark where it says so."""
         before, taken = operation.stack_before, []
         count = len(before)
         if pickletools.markobject in before:
-            while (depth := self._stack.pop()) != _MARK:
-                taken.append(depth)
+            while (size := self._stack.pop()) != _MARK:
+                taken.append(size)
             count = before.index(pickletools.markobject)
         taken.extend(self._stack.pop() for _ in range(count))
         return taken
