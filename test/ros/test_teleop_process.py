@@ -197,10 +197,12 @@ class Chain:
             self.seen.append(time.monotonic())
 
     def arm(self) -> None:
+        self.seen.clear()
         deadline = time.monotonic() + PATIENCE
         while not self._bench.call(True).success or self._bench.state != 'armed':
             assert time.monotonic() < deadline, 'arming was refused to the end'
             time.sleep(0.02)  # for the next frame, which nobody here is told of
+        wait_until(lambda: self.seen, 'hands')  # this end may be found later than the other
 
     def kill(self, module: str) -> None:
         """Kill one of the processes, so that it cannot say anything."""
