@@ -8,7 +8,12 @@ from pathlib import Path
 import tempfile
 import time
 
+from hypothesis import settings
 import pytest
+
+settings.register_profile('repeatable', derandomize=True)
+settings.register_profile('searching', derandomize=False)  # --hypothesis-profile=searching
+settings.load_profile('repeatable')
 
 SHARED_MEMORY = Path('/dev/shm')
 DOMAIN_IDS = range(1, 102)  # 0 is everybody's; above 101 the ports overlap with ephemeral ones

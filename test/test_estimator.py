@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -88,6 +88,7 @@ def test_the_grid_agrees_with_a_float64_computation_from_the_pixels(seed):
     reference = np.array([*random.uniform(-0.1, 0.1, 2), 0.6], np.float32)
     network = Centroid()
     estimator(network, passes=1)(depth, camera, reference)
+    assume(network.grids)  # a cube that few pixels reach is not looked at
     expected = np.zeros((48, 48, 48))
     ambiguous = np.zeros_like(expected, bool)
     for v in range(30):
