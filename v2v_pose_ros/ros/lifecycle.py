@@ -22,8 +22,9 @@ from v2v_pose_ros.ros.declarations import ParameterError
 _Transition = Callable[[LifecycleState], TransitionCallbackReturn]
 _TRANSITIONS = ('on_configure', 'on_activate', 'on_deactivate', 'on_cleanup', 'on_shutdown')
 
-_M_MMAP_THRESHOLD = -3  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGE = 4 * 2**20  # bytes
+_SPARE = 64 * 2**20  # bytes at the end of a heap
 
 
 class ManagedNode(LifecycleNode):
@@ -115,7 +116,10 @@ def _return_large_blocks() -> None:
     node had 800 MB, of which it used 250.
     """
     with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        # Else each image would be given back, and its pages asked for anew with the next one.
+        library.mallopt(_M_TRIM_THRESHOLD, _SPARE)
 
 
 def run(name: str, make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
