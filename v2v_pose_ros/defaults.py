@@ -44,6 +44,9 @@ to 0.97.
 ACQUIRE_MARGIN = 0.05
 """How much more confidence a new subject takes than one that is followed."""
 
+SUBJECT_NAME = '[A-Za-z][A-Za-z0-9_]*'
+"""What a subject may be called: its name begins the names of TF frames."""
+
 MAX_SUBJECTS = 1
 """How many subjects are followed at most."""
 

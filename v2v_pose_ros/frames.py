@@ -215,12 +215,17 @@ def read_depth_png(path: Path, camera: Camera | None = None) -> FloatArray:
 def read_image(path: Path, what: str) -> NDArray[np.generic]:
     """Decode an image [H, W] or [H, W, C] as it is; raise DepthError saying what is expected."""
     raw = read_bytes(path, what)
-    image = None
-    with contextlib.suppress(cv2.error):  # it raises where there is nothing or too much
-        image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)
+    image = decode_image(raw)
     if image is None:
         raise DepthError(f'{path} cannot be read as an image; {what} is expected')
     return image
+
+
+def decode_image(data: NDArray[np.uint8]) -> NDArray[np.generic] | None:
+    """Decode an image [H, W] or [H, W, C] as it is; None where the bytes are none."""
+    with contextlib.suppress(cv2.error):  # it raises where there is nothing or too much
+        return cv2.imdecode(np.ascontiguousarray(data), cv2.IMREAD_UNCHANGED)
+    return None
 
 
 def read_bytes(path: Path, what: str) -> NDArray[np.uint8]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # it takes a moment to import
     from v2v_pose_ros.recordings.jobs import Job, Outcome
     from v2v_pose_ros.recordings.progress import Display
 
-_SUBJECT = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 _NAMESPACE = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+')
 
 HELP = 'add skeletons, markers and TF to recordings'
@@ -112,7 +111,7 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
         raise CommandError(f'--max-subjects is {options.max_subjects}; at least one is needed')
     if options.viewer and len(options.sources) > 1:
         raise CommandError('--viewer is for a single recording; leave it away or give one IN')
-    if options.subject and not _SUBJECT.fullmatch(options.subject):
+    if options.subject and not re.fullmatch(defaults.SUBJECT_NAME, options.subject):
         raise CommandError(
             f'--subject is {options.subject!r}; it must start with a letter and go on with '
             'letters, digits and underscores, to be a prefix of TF frames'

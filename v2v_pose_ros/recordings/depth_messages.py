@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from v2v_pose_ros.camera import decode_depth, DepthError, FloatArray
+from v2v_pose_ros.frames import decode_image
 
 _CONFIG_BYTES = 12  # of compressedDepth: a format and two parameters of inverse depth
 _MOST_PIXELS = 16384 * 16384
@@ -83,9 +82,7 @@ def _metres(raw: NDArray[np.uint16]) -> FloatArray:
 
 
 def _decode_png(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    image = None
-    with contextlib.suppress(cv2.error):  # it raises where there is nothing or too much
-        image = cv2.imdecode(np.ascontiguousarray(data), cv2.IMREAD_UNCHANGED)
+    image = decode_image(data)
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise DepthError(
             'the compressed depth image is no PNG with one channel of 16 bits; it was cut, or '

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -240,10 +240,12 @@ def _refuse_what_is_none(path: Path) -> None:
 
 def _lines(topics: Collection[Topic]) -> str:
     """Return topics as lines of a text."""
-    width = max((len(topic.name) for topic in topics), default=0)
-    return '\n'.join(
-        f'  {each.name:{width}}  {each.type}  {each.count} messages' for each in topics
-    )
+    return _table({each.name: f'{each.type}  {each.count} messages' for each in topics})
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    width = max(map(len, rows), default=0)
+    return '\n'.join(f'  {name:{width}}  {text}' for name, text in rows.items())
 
 
 def _announced(path: Path) -> str:
@@ -252,9 +254,7 @@ def _announced(path: Path) -> str:
         return f'. It should hold:\n{_lines(topics)}'
     file = openable(path)
     if named := topics_of(file) if file.is_file() else {}:
-        width = max(map(len, named))
-        lines = [f'  {name:{width}}  {kind}' for name, kind in sorted(named.items())]
-        return '. Its beginning names the topics:\n' + '\n'.join(lines)
+        return f'. Its beginning names the topics:\n{_table(dict(sorted(named.items())))}'
     return ''
 
 

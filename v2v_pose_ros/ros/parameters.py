@@ -15,7 +15,6 @@ from v2v_pose_ros.ros.qos import QOS_PROFILES
 
 _DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')
 _SMALLEST_CUBE = 0.05  # m
-_SUBJECT = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 
 
 NO_LIMIT = 100.0
@@ -264,7 +263,7 @@ class NodeParameters(Parameters):
             raise ParameterError(
                 f'device is {self.device!r}; it must be auto, cpu, cuda or cuda:N'
             )
-        if not _SUBJECT.fullmatch(self.subject):
+        if not re.fullmatch(defaults.SUBJECT_NAME, self.subject):
             raise ParameterError(
                 f'subject is {self.subject!r}; it must start with a letter and go on with '
                 'letters, digits and underscores, because it names TF frames'
