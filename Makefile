@@ -32,7 +32,7 @@ demo: setup
 	@$(ROS_ENV) .venv/bin/python -m v2v_pose_ros.ros.demo
 
 test: setup
-	$(ROS_ENV) .venv/bin/python -m pytest $(PYTEST_ARGS)
+	$(ROS_ENV) .venv/bin/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 faults: setup
 	V2V_POSE_FAULTS=1 $(ROS_ENV) .venv/bin/python -m pytest $(FAULTS) $(PYTEST_ARGS)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import fcntl
+import itertools
 import os
 from pathlib import Path
 import tempfile
@@ -16,7 +17,19 @@ settings.register_profile('searching', derandomize=False)  # --hypothesis-profil
 settings.load_profile('repeatable')
 
 SHARED_MEMORY = Path('/dev/shm')
+ROS_TESTS = Path(__file__).with_name('ros')
 DOMAIN_IDS = range(1, 102)  # 0 is everybody's; above 101 the ports overlap with ephemeral ones
+_domain_ids = itertools.islice(itertools.cycle(DOMAIN_IDS), os.getpid() % len(DOMAIN_IDS), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests over DDS come one after another: half of them are about time.
+
+    They wait more than they compute, so that another process has the rest of the tests meanwhile.
+    """
+    for item in items:
+        if ROS_TESTS in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group('ros'))
 
 
 @pytest.fixture
@@ -24,12 +37,13 @@ def ros_domain_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Reserve a ROS domain that no other test on this machine uses, and put it in the environment.
 
     The reservation is a lock on a file under /tmp, so that it also holds between test runs of
-    several checkouts and ends with the process.
+    several checkouts and ends with the process.  Each test goes on where the last one was: in a
+    domain just left, processes that were killed count as present for some seconds.
     """
     directory = Path(tempfile.gettempdir()) / 'ros_domain_ids'
     directory.mkdir(mode=0o777, exist_ok=True)
-    first = os.getpid() % len(DOMAIN_IDS)  # a domain just left may still have participants
-    for domain in [*DOMAIN_IDS[first:], *DOMAIN_IDS[:first]]:
+    for _ in DOMAIN_IDS:
+        domain = next(_domain_ids)
         descriptor = os.open(directory / str(domain), os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

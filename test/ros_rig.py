@@ -11,6 +11,8 @@ import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import GetState
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from ros_bench import camera_info, depth_image, wait_until
@@ -20,7 +22,7 @@ from v2v_pose_ros.msg import SkeletonArray
 
 FAKE_NODE = Path(__file__).resolve().with_name('fake_estimator.py')
 CAMERA = FAKE_NODE.with_name('camera_process.py')
-PATIENCE = 60.0
+PATIENCE = 60.0  # s, as importing PyTorch alone takes 20 on a busy machine
 
 
 class Rig:
@@ -61,9 +63,28 @@ class Rig:
         arguments = [part for each in parameters for part in ('-p', each)]
         arguments = ['--ros-args', '-p', 'diagnostics_period:=0.2', *arguments]
         process = self.start(*arguments, **environment)
-        wait_until(lambda: self.images.get_subscription_count() > 0, 'the image subscription')
-        wait_until(lambda: self.infos.get_subscription_count() > 0, 'the info subscription')
+        for publisher in (self.images, self.infos):
+            wait_until(
+                publisher.get_subscription_count, f'a subscription of {publisher.topic}', PATIENCE
+            )
         return process
+
+    def client(self, kind: type, name: str) -> Client:
+        """Return a client of one of the node's services that the node knows of as well.
+
+        A service drops the answer to a client that it has not found yet, which `wait_for_service`
+        cannot tell.  Clients are announced in order: one that comes later is asked until it hears.
+        """
+        client = self.node.create_client(kind, f'/v2v_pose/{name}')
+        probe = self.node.create_client(GetState, '/v2v_pose/get_state')
+        wait_until(probe.service_is_ready, 'the services', PATIENCE)
+        for _ in range(int(PATIENCE)):
+            answer = probe.call_async(GetState.Request())
+            heard = threading.Event()
+            answer.add_done_callback(lambda _, heard=heard: heard.set())
+            if heard.wait(1.0):
+                return client
+        raise AssertionError('waited in vain for the state')
 
     def show(self, image: Image | None = None, info: CameraInfo | None = None) -> None:
         self.infos.publish(info or camera_info())

@@ -18,7 +18,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomic
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from ros_bench import camera_info, depth_image, HEIGHT, wait_until, WIDTH
-from ros_rig import CAMERA, ends_well, PATIENCE
+from ros_rig import CAMERA, ends_well
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
@@ -215,10 +215,9 @@ def verdicts_of(response):
 def test_a_storm_of_parameters(rig):
     process = rig.start_node()
     clients = [
-        rig.node.create_client(SetParameters, '/v2v_pose/set_parameters'),
-        rig.node.create_client(SetParametersAtomically, '/v2v_pose/set_parameters_atomically'),
+        rig.client(SetParameters, 'set_parameters'),
+        rig.client(SetParametersAtomically, 'set_parameters_atomically'),
     ]
-    assert all(client.wait_for_service(PATIENCE) for client in clients)
     r = random.Random(0)
     names = ['min_depth', 'max_depth', 'cube_size', 'passes', 'filter', 'model', 'publish_tf']
     names += ['workspace_min_z', 'no_such_thing', 'use_sim_time', '']
@@ -251,7 +250,7 @@ def test_a_storm_of_parameters(rig):
     refused = [each for answer in verdicts for each in answer if not each.successful]
     assert refused
     assert all(each.reason for each in refused)
-    ranges = rig.node.create_client(GetParameters, '/v2v_pose/get_parameters')
+    ranges = rig.client(GetParameters, 'get_parameters')
     future = ranges.call_async(GetParameters.Request(names=['min_depth', 'max_depth']))
     wait_until(future.done, 'the depth range')
     low, high = (each.double_value for each in future.result().values)

@@ -20,23 +20,31 @@ PATIENCE = 90.0  # s; importing PyTorch alone takes 20 on a busy machine
 FAKE_NODE = Path(__file__).resolve().parents[1] / 'fake_estimator.py'
 
 
-def start(*arguments, command=(str(FAKE_NODE),), **environment):
-    return subprocess.Popen(
-        [sys.executable, *command, *arguments],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@pytest.fixture
+def start(ros_domain_id):
+    """Return a function that starts the node; what a test leaves running is killed."""
+    running = []
+
+    def start(*arguments, command=(str(FAKE_NODE),), **environment):
+        process = subprocess.Popen(
+            [sys.executable, *command, *arguments],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 def finish(process):
-    """Return exit status and output; end the process if it does not end."""
-    try:
-        output, _ = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+    """Return exit status and output."""
+    output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
 
 
@@ -48,7 +56,7 @@ def wait_for_line(process, words):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_cleanly(ros_domain_id, number):
+def test_signal_ends_it_cleanly(start, number):
     process = start()
     wait_for_line(process, 'ready')
     process.send_signal(number)
@@ -58,7 +66,7 @@ def test_signal_ends_it_cleanly(ros_domain_id, number):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_cleanly_while_it_waits_for_its_manager(ros_domain_id, make_node, number):
+def test_signal_ends_it_cleanly_while_it_waits_for_its_manager(start, make_node, number):
     process = start('--ros-args', '-p', 'autostart:=false')
     client = make_node('manager').create_client(GetState, '/v2v_pose/get_state')
     assert client.wait_for_service(PATIENCE)
@@ -77,26 +85,20 @@ TO_STATE = {
 
 @pytest.mark.parametrize('state', TO_STATE)
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_cleanly_in_every_state(context, make_node, state, number):
-    process = start('--ros-args', '-p', 'autostart:=false')
-    manager = make_node('manager')
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(manager)
-    client = manager.create_client(ChangeState, '/v2v_pose/change_state')
-    assert client.wait_for_service(PATIENCE)
+def test_signal_ends_it_cleanly_in_every_state(rig, state, number):
+    process = rig.start('--ros-args', '-p', 'autostart:=false')
+    client = rig.client(ChangeState, 'change_state')
     for transition in TO_STATE[state]:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        answer = client.call_async(request)
-        executor.spin_until_future_complete(answer, PATIENCE)
+        answer = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        wait_until(answer.done, 'the transition')
         assert answer.result().success
     process.send_signal(number)
-    status, output = finish(process)
-    assert status == 0
-    assert 'Traceback' not in output
+    assert process.wait(PATIENCE) == 0
+    assert 'Traceback' not in rig.output()
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_cleanly_while_it_loads(ros_domain_id, make_node, number):
+def test_signal_ends_it_cleanly_while_it_loads(start, make_node, number):
     process = start(FAKE_LOADING='3.0')
     client = make_node('manager').create_client(GetState, '/v2v_pose/get_state')
     assert client.wait_for_service(PATIENCE)
@@ -107,7 +109,7 @@ def test_signal_ends_it_cleanly_while_it_loads(ros_domain_id, make_node, number)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_again_and_again_ends_it_cleanly(ros_domain_id, number):
+def test_a_signal_again_and_again_ends_it_cleanly(start, number):
     process = start()
     wait_for_line(process, 'ready')
     while process.poll() is None:
@@ -118,7 +120,7 @@ def test_a_signal_again_and_again_ends_it_cleanly(ros_domain_id, number):
     assert 'Traceback' not in output
 
 
-def test_images_of_another_process_give_skeletons(context, make_node):
+def test_images_of_another_process_give_skeletons(context, make_node, start):
     node = make_node('camera')
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
@@ -149,28 +151,28 @@ def test_images_of_another_process_give_skeletons(context, make_node):
     assert received[0].skeletons[0].subject_id == 'operator'
 
 
-def test_unusable_model_is_one_line_and_a_failure(ros_domain_id):
+def test_unusable_model_is_one_line_and_a_failure(start):
     status, output = finish(start(FAKE_FAILURE='hand.safetensors is cut short'))
     assert status == 1
     assert output.count('\n') == 1
     assert 'hand.safetensors is cut short' in output
 
 
-def test_impossible_parameter_is_one_line_and_wrong_use(ros_domain_id):
+def test_impossible_parameter_is_one_line_and_wrong_use(start):
     status, output = finish(start('--ros-args', '-p', 'min_depth:=9.0'))
     assert status == 2
     assert output.count('\n') == 1
     assert 'min_depth' in output
 
 
-def test_missing_parameter_file_is_one_line_and_wrong_use(ros_domain_id):
+def test_missing_parameter_file_is_one_line_and_wrong_use(start):
     status, output = finish(start('--ros-args', '--params-file', '/nowhere/hand.yaml'))
     assert status == 2
     assert 'Traceback' not in output
     assert '/nowhere/hand.yaml' in output
 
 
-def test_missing_model_file_is_named(ros_domain_id):
+def test_missing_model_file_is_named(start):
     status, output = finish(
         start(
             *['--ros-args', '-p', 'model:=/nowhere/hand.safetensors'],
@@ -182,7 +184,7 @@ def test_missing_model_file_is_named(ros_domain_id):
     assert '/nowhere/hand.safetensors' in output
 
 
-def test_a_cache_that_cannot_be_written_costs_time_alone(ros_domain_id):
+def test_a_cache_that_cannot_be_written_costs_time_alone(start):
     process = start(command=('-m', 'v2v_pose_ros.ros.node'), XDG_CACHE_HOME='/dev/null/cache')
     wait_for_line(process, 'ready')
     process.send_signal(signal.SIGINT)

@@ -99,8 +99,7 @@ def test_no_input_makes_the_node_connect_run_evaluate_or_write(rig):
     """Texts that are code or paths elsewhere, wherever an input has a text."""
     process = rig.start(script=AUDITED_NODE)
     wait_until(lambda: rig.images.get_subscription_count() > 0, 'the image subscription')
-    client = rig.node.create_client(SetParameters, '/v2v_pose/set_parameters')
-    wait_until(client.service_is_ready, 'the parameter services')
+    client = rig.client(SetParameters, 'set_parameters')
     texts = ['../../../tmp/escaped', '/tmp/escaped', '__import__("os").system("true")', '$(true)']
     names = ['model', 'subject', 'output_frame', 'reference_frame', 'runtime', *texts]
     for text in texts:
