@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
+from v2v_pose_ros import filters
 from v2v_pose_ros.filters import OneEuroFilter, OneEuroOptions, smoothing_factor
 
 RATE = 30.0
@@ -104,8 +105,27 @@ def test_a_joint_that_wavers_where_its_covariance_says_so_is_held():
     assert out[150:, 7, 0].std() < 0.0025
 
 
+def test_a_joint_that_was_unsure_a_moment_ago_is_so_still(monkeypatch):
+    """Two places are seen in turn, with covariances that are large at times."""
+    random = np.random.default_rng(4)
+    places = np.zeros((300, JOINTS, 3))
+    places[:, 7, 0] = 0.03 * (random.random(300) < 0.3)
+    sigmas = np.full((300, JOINTS), 0.005)
+    sigmas[:, 7] = random.choice([0.005, 0.05], 300)
+
+    def tremble():
+        steady = OneEuroFilter()
+        each = zip(places, sigmas, strict=True)
+        out = [steady(x, n / RATE, spread(sigma)) for n, (x, sigma) in enumerate(each)]
+        return np.array(out)[100:, 7, 0].std()
+
+    remembering = tremble()
+    monkeypatch.setattr(filters, '_DOUBT', 1e-3)
+    assert remembering < 0.6 * tremble()
+
+
 def test_a_joint_that_is_unsure_still_gets_where_it_is():
-    """No joint is slower than with a twentieth of the cutoff."""
+    """No joint is slower than with 3 % of the cutoff."""
     sigmas = np.full(JOINTS, 0.005)
     sigmas[7] = 1.0
     options, steady = OneEuroOptions(2.0, 0.0), OneEuroFilter(OneEuroOptions(2.0, 0.0))
@@ -115,7 +135,7 @@ def test_a_joint_that_is_unsure_still_gets_where_it_is():
     seconds = 3.0
     for n in range(1, round(seconds * RATE) + 1):
         out = steady(step, n / RATE, spread(sigmas))
-    tau = 20 / (2 * math.pi * options.min_cutoff)
+    tau = 1 / (0.03 * 2 * math.pi * options.min_cutoff)
     assert 1 - out[7, 0] / 0.03 <= math.exp(-seconds / tau) * 1.05
 
 

@@ -62,5 +62,5 @@ LOSE_TIME = 0.5
 FILTER_MIN_CUTOFF = 2.0
 """Cutoff frequency in Hz of the One Euro filter for a joint at rest."""
 
-FILTER_BETA = 80.0
+FILTER_BETA = 100.0
 """How much that cutoff rises with speed, Hz per m/s."""

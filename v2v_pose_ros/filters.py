@@ -12,11 +12,15 @@ from v2v_pose_ros.defaults import FILTER_BETA, FILTER_MIN_CUTOFF
 
 FloatArray = NDArray[np.floating]
 
-_UNSURE = 1.5
+_UNSURE = 1.25
 """A joint whose standard deviation is more than so many times the median's is slowed down."""
 
-_LEAST = 0.05
+_LEAST = 0.03
 """No joint's cutoff is less than this part of what it would be otherwise."""
+
+_DOUBT = 0.3
+"""Seconds in which a larger variance is forgotten: a joint that was unsure a moment ago is so
+still, wherever the network sees it now."""
 
 _NOTHING = 1e-12  # metres, or square metres
 
@@ -53,9 +57,9 @@ class OneEuroFilter:
     is carried takes along its fingers, and one finger moves alone.  The common motion is free of
     most noise, as it is a mean.
 
-    A joint that is much less sure than the others, by its covariance, is slower on its own: its
-    cutoff is as its inverse variance.  So a joint of which the network sees two likely places does
-    not jump between them, and still goes where the others go.
+    A joint that is, or was a moment ago, much less sure than the others, by its covariance, is
+    slower on its own: its cutoff is as its inverse variance.  So a joint of which the network sees
+    two likely places does not jump between them, and still goes where the others go.
 
     One cutoff serves all coordinates of a joint, so that turning the camera turns the result and
     nothing else.  What comes out lies between the measurement and the output before: nothing is
@@ -93,10 +97,14 @@ class OneEuroFilter:
         """
         past = self._past
         if past is None or not 0 < stamp - past.stamp <= self.longest_gap:
-            nothing = np.zeros_like(positions)
-            self._past = _Past(stamp, positions, positions, nothing[0], nothing)
+            nothing, variance = np.zeros_like(positions), _variance(covariances, len(positions))
+            self._past = _Past(stamp, positions, positions, nothing[0], nothing, variance)
             return positions
-        period, trust = stamp - past.stamp, _trust(covariances, len(positions))
+        period = stamp - past.stamp
+        variance = np.maximum(
+            _variance(covariances, len(positions)), past.variance * math.exp(-period / _DOUBT)
+        )
+        trust = np.clip(_UNSURE**2 * np.median(variance) / variance, _LEAST, 1.0)
         step, own_step = _common_and_own(positions - past.measured, trust)
         change = smoothing_factor(self.options.derivative_cutoff, period)
         velocity = past.velocity + change * (step / period - past.velocity)
@@ -107,7 +115,7 @@ class OneEuroFilter:
         weights = (weight * way + own_weight * own_way) / np.maximum(way + own_way, _NOTHING)
         filtered = past.filtered + weights * (positions - past.filtered)
         filtered = filtered.astype(positions.dtype)
-        self._past = _Past(stamp, positions, filtered, velocity, own_velocity)
+        self._past = _Past(stamp, positions, filtered, velocity, own_velocity, variance)
         return filtered
 
     def _weight(self, speed: FloatArray, trust: FloatArray, period: float) -> FloatArray:
@@ -126,6 +134,7 @@ class _Past:
         filtered: [J, 3].
         velocity: [3] m/s, of the common motion.
         own_velocity: [J, 3], of each joint beside that.
+        variance: [J, 1] square metres, the largest of late.
     """
 
     stamp: float
@@ -133,14 +142,14 @@ class _Past:
     filtered: FloatArray
     velocity: FloatArray
     own_velocity: FloatArray
+    variance: FloatArray
 
 
-def _trust(covariances: FloatArray | None, joints: int) -> FloatArray:
-    """Return how much to trust each joint [J, 1], up to 1, against the median of all joints."""
+def _variance(covariances: FloatArray | None, joints: int) -> FloatArray:
+    """Return each joint's variance [J, 1]; the same of all where some are not known."""
     if covariances is None or not np.isfinite(covariances).all():
-        return np.ones((joints, 1))
-    variance = np.maximum(np.trace(covariances, axis1=-2, axis2=-1)[:, None], _NOTHING)
-    return np.clip(_UNSURE**2 * np.median(variance) / variance, _LEAST, 1.0)
+        return np.full((joints, 1), _NOTHING)
+    return np.maximum(np.trace(covariances, axis1=-2, axis2=-1)[:, None], _NOTHING)
 
 
 def _common_and_own(ways: FloatArray, trust: FloatArray) -> tuple[FloatArray, FloatArray]:
