@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import os
+from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 import rclpy
@@ -34,6 +38,29 @@ def make_node(context) -> Iterator[Callable[..., Node]]:
     yield make
     for node in nodes:
         node.destroy_node()
+
+
+@pytest.fixture
+def start_process(ros_domain_id) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Return a function that runs Python; what a test leaves running is killed."""
+    running: list[subprocess.Popen] = []
+
+    def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

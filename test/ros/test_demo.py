@@ -32,28 +32,15 @@ sys.exit(command.main())
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(start_process, tmp_path):
     """Return a function that starts the demo, with the perfect node if so wished."""
-    started = []
     path = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'
 
     def run(*, perfect: bool = False, **variables: str) -> subprocess.Popen:
         program = ('-c', PERFECT) if perfect else ('-m', 'v2v_pose_ros.ros.demo')
-        process = subprocess.Popen(
-            [sys.executable, *program],
-            cwd=tmp_path,
-            env={**os.environ, 'TERM': 'dumb', 'PYTHONPATH': path, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
+        return start_process(*program, cwd=tmp_path, TERM='dumb', PYTHONPATH=path, **variables)
 
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
+    return run
 
 
 def left_behind(directory: Path) -> list[str]:

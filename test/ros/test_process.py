@@ -1,10 +1,7 @@
 """The node as a process: how it starts, and how it ends."""
 
-import os
 from pathlib import Path
 import signal
-import subprocess
-import sys
 import time
 
 from lifecycle_msgs.msg import Transition
@@ -21,25 +18,13 @@ FAKE_NODE = Path(__file__).resolve().parents[1] / 'fake_estimator.py'
 
 
 @pytest.fixture
-def start(ros_domain_id):
-    """Return a function that starts the node; what a test leaves running is killed."""
-    running = []
+def start(start_process):
+    """Return a function that starts the node, with an estimator that needs no network."""
 
     def start(*arguments, command=(str(FAKE_NODE),), **environment):
-        process = subprocess.Popen(
-            [sys.executable, *command, *arguments],
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        running.append(process)
-        return process
+        return start_process(*command, *arguments, **environment)
 
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+    return start
 
 
 def finish(process):

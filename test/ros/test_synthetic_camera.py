@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields
 import os
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -70,28 +69,14 @@ def listener(ros_domain_id):
 
 
 @pytest.fixture
-def start(ros_domain_id):
-    """Return a function that starts the camera with parameters; all are ended."""
-    running: list[subprocess.Popen] = []
+def start(start_process):
+    """Return a function that starts the camera with parameters."""
 
     def start(**parameters) -> subprocess.Popen:
-        command = [sys.executable, '-m', 'v2v_pose_ros.ros.synthetic_camera', '--ros-args']
-        for name, value in parameters.items():
-            command += ['-p', f'{name}:={value}']
-        process = subprocess.Popen(
-            command,
-            env=dict(os.environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        running.append(process)
-        return process
+        given = [part for name, value in parameters.items() for part in ('-p', f'{name}:={value}')]
+        return start_process('-m', 'v2v_pose_ros.ros.synthetic_camera', '--ros-args', *given)
 
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+    return start
 
 
 def by_stamp(messages: list) -> dict:
