@@ -9,8 +9,8 @@ import torch
 from v2v_pose_ros.models import load_model
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
-from v2v_pose_ros.training.data import SyntheticScenes
 from v2v_pose_ros.training.losses import expected_cells, pose_loss
+from v2v_pose_ros.training.synthetic import SyntheticScenes
 from v2v_pose_ros.training.trainer import learning_rate, make_optimiser, Trainer
 from v2v_pose_ros.voxels import VoxelCodec
 

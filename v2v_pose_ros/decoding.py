@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from v2v_pose_ros.voxels import VoxelCodec
 
 Array = NDArray[np.float32]
 
@@ -36,32 +32,33 @@ _INSIDE = np.indices((_WIDTH,) * 3)[::-1].reshape(3, -1).T  # x, y, z of a windo
 _PROFILES = (_INSIDE[:, :, None] == np.arange(_WIDTH)).reshape(-1, 3 * _WIDTH).astype(np.float32)
 
 
-def read_cells(codec: VoxelCodec, output: Array) -> tuple[Array, Array, Array]:
+def read_cells(output: Array, sigma: float, *, logits: bool) -> tuple[Array, Array, Array]:
     """Return joints, confidences and covariances in heatmap cells.
 
     Args:
-        codec: says what the output means.
         output: [N, H, H, H] a network's output, one volume for each joint.
+        sigma: of the target Gaussian, cells.
+        logits: whether the output is the logarithm of a distribution, and not a Gaussian itself.
 
     Returns:
         Index coordinates [N, 3], confidences [N] and covariances [N, 3, 3].
     """
-    size = codec.output_size
+    size = output.shape[-1]
     volumes = np.ascontiguousarray(output, np.float32).reshape(len(output), -1)
     step = max(1, _AT_ONCE // size**3)
     parts = [volumes[first : first + step] for first in range(0, len(volumes), step)]
-    scans = [_scan(part, size, codec.activation == 'softmax') for part in parts]
+    scans = [_scan(part, size, logits) for part in parts]
     place, highest, total, sums = (np.concatenate(each) for each in zip(*scans, strict=True))
     low = np.stack([place % size, place // size % size, place // size**2], 1) - WINDOW
     low = low.clip(0, size - _WIDTH)
     window = _windows(volumes, low, size)
-    if codec.activation == 'softmax':
-        share = np.float32((math.tau * codec.sigma**2) ** 1.5) / total
+    if logits:
+        share = np.float32((math.tau * sigma**2) ** 1.5) / total
         window = np.exp(window - highest[:, None]) * share[:, None]
     window = np.maximum(window, 0)
-    offset = _fit_offset(window, codec.sigma)
-    covariances = clean_covariances(_covariances(sums), codec.sigma)
-    return low + offset, _amplitude(window, offset, codec.sigma), covariances
+    offset = _fit_offset(window, sigma)
+    covariances = clean_covariances(_covariances(sums), sigma)
+    return low + offset, _amplitude(window, offset, sigma), covariances
 
 
 def _scan(

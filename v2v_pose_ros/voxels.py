@@ -269,7 +269,9 @@ class VoxelCodec:
         Returns:
             Positions [J, 3], confidences [J] and covariances [J, 3, 3] as in `Decoded`.
         """
-        cells, confidences, covariances = read_cells(self, output)
+        cells, confidences, covariances = read_cells(
+            output, self.sigma, logits=self.activation == 'softmax'
+        )
         positions = self.to_metres(cells[None], reference[None])[0]
         return positions, confidences, covariances * np.float32(self.cell**2)
 

@@ -19,8 +19,8 @@ from v2v_pose_ros.datasets.tables import DatasetError
 from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.synthesis.draws import Draws
 from v2v_pose_ros.training.augmentation import movements, no_movements
+from v2v_pose_ros.training.batch import Batch
 from v2v_pose_ros.training.config import RecordedConfig, TrainConfig
-from v2v_pose_ros.training.data import Batch
 
 _WITHOUT_TEST_LABELS = ('hands2017',)  # the last training frames serve as validation
 

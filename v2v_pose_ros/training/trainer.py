@@ -24,8 +24,9 @@ from v2v_pose_ros.networks.build import kind_of, make_network
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.networks.v2v import PoseNet, V2VPoseNet
 from v2v_pose_ros.runtimes import choose_device
+from v2v_pose_ros.training.batch import Batch
 from v2v_pose_ros.training.config import OptimiserConfig, RecordedConfig, TrainConfig
-from v2v_pose_ros.training.data import Batch, training_batches, validation_batches
+from v2v_pose_ros.training.data import training_batches, validation_batches
 from v2v_pose_ros.training.losses import pose_loss, predicted_joints, shown_subjects
 
 
