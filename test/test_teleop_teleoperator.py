@@ -105,6 +105,19 @@ def test_a_lost_hand_stops_the_command_if_wanted():
     assert operator.show(open_hand(), frames=30) is None
 
 
+@pytest.mark.parametrize('hold', [True, False])
+def test_a_robot_that_stood_still_starts_from_rest(hold):
+    operator = armed(TeleoperatorOptions(hold=hold))
+    for x in np.linspace(0, 0.1, 12):
+        operator.show(open_hand((x, 0, 0.5)))
+    assert np.linalg.norm(operator.teleoperator.command.hand.wrist.linear) > 0.1
+    operator.show(None, frames=10)
+    operator.show(open_hand((0.1, 0, 0.5)), frames=30)
+    assert operator.arm() is None
+    command = operator.show(open_hand((0.1, 0, 0.5)))
+    assert np.linalg.norm(command.hand.wrist.linear) < 0.02
+
+
 def test_after_a_loss_the_command_stays_until_armed_again_and_then_moves_slowly():
     operator = armed()
     operator.show(None, frames=10)
@@ -115,7 +128,7 @@ def test_after_a_loss_the_command_stays_until_armed_again_and_then_moves_slowly(
     assert operator.arm() is None
     command = operator.show(there)
     assert not command.held
-    assert command.hand.wrist.position[0] <= OPTIONS.wrist.linear * 0.1 + 1e-9
+    assert command.hand.wrist.position[0] <= OPTIONS.wrist.linear * PERIOD + 1e-9
     command = operator.show(there, frames=60)
     np.testing.assert_allclose(command.hand.wrist.position, [0.4, 0, 0.5])
 
@@ -257,7 +270,7 @@ def test_robot_joints_start_from_where_the_robot_is():
     operator.show(open_hand())
     operator.teleoperator.start_robot_at(np.array([1.0]))
     operator.arm()
-    assert operator.show(open_hand()).robot_joints[0] >= 1.0 - 2.0 * 0.1 - 1e-9
+    assert operator.show(open_hand()).robot_joints[0] >= 1.0 - 2.0 * PERIOD - 1e-9
 
 
 def test_a_solver_without_a_solution_is_a_loss():

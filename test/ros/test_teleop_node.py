@@ -196,6 +196,21 @@ def test_what_is_not_the_hand_that_was_armed_is_not_followed(start, changes, wor
     assert bench.latest('command/wrist_pose').pose.position.x == pytest.approx(0.0)
 
 
+def test_a_held_command_stays_in_its_frame(start):
+    """Whatever comes into view after a loss, and wherever that is."""
+    bench, _ = start({'command/wrist_pose': COMMANDS['command/wrist_pose']})
+    bench.wait_for_node()
+    bench.arm(open_hand())
+    bench.show_until(lambda: bool(bench.received['command/wrist_pose']), open_hand(), 'a command')
+    bench.show_until(lambda: bench.state == 'lost', None, 'the state lost')
+    before = len(bench.received['command/wrist_pose'])
+    bench.show(open_hand((0.3, 0, 0.5)), frames=10, frame='base_link')
+    held = [message for _, message in bench.received['command/wrist_pose'][before:]]
+    assert held
+    assert {message.header.frame_id for message in held} == {FRAME}
+    assert {message.pose.position.x for message in held} == {0.0}
+
+
 def test_diagnostics_tell_the_state_and_its_reason(start):
     bench, _ = start({}, diagnostics_period=0.1, grace=0.0)
     bench.wait_for_node()

@@ -33,8 +33,8 @@ from v2v_pose_ros.workspace import RigidTransform
 Floats = NDArray[np.float64]
 DeadMan = Literal['service', 'topic', 'gesture']
 
-# s; frames that arrive together, or after a pause, move a command as if these had passed.
-_SHORTEST_STEP, _LONGEST_STEP = 1e-3, 0.1
+# s; frames that arrive together, first, or after a pause, move a command as if these had passed.
+_SHORTEST_STEP, _FIRST_STEP, _LONGEST_STEP = 1e-3, 1 / 30, 0.1
 _LONGEST_GAP = 0.5  # s between two frames that a speed is measured over
 _FORGET_SIZE = 1.0  # s without a hand after which another one may come
 
@@ -262,6 +262,8 @@ class Teleoperator:
 
     def _follow(self, hand: Hand, now: float) -> None:
         period = min(max(now - self._commanded, _SHORTEST_STEP), _LONGEST_STEP)
+        if self.command is None or self.command.held:  # the robot stood still until now
+            period = _FIRST_STEP
         self._commanded = now
         place, turn = hand.wrist.position, hand.wrist.rotation
         if self._tool is not None:
@@ -289,10 +291,11 @@ class Teleoperator:
             self._trigger.require_release()
         if self.safety.follows or self.command is None:
             return
+        if not self.command.held:
+            self._wrist.rest()
         if not self.options.hold:
             self.command = None
         elif not self.command.held:
-            self._wrist.rest()
             hand = replace(self.command.hand, wrist=self.command.hand.wrist.held())
             self.command = replace(self.command, hand=hand, held=True)
 

@@ -65,6 +65,7 @@ class TeleopNode(ManagedNode):
         self._reader = SkeletonReader(self._settings)
         self._received = self._followed = self._losses = 0
         self._published = 0.0
+        self._origin = '', ''  # frame and subject of the hand that was followed last
         self._measured = HandOutputs(self, '~/measured')
         self._command = CommandOutputs(self)
         self._state = StateOutput(self)
@@ -246,6 +247,7 @@ class TeleopNode(ManagedNode):
         if command is not None and not command.held:
             if header is not None:
                 self._followed += 1
+                self._origin = self._reader.frame, self._reader.subject
                 self._publish_command(header.stamp, now)
         elif command is not None and (changed or now - self._published >= _HOLD_PERIOD):
             self._publish_command(self.get_clock().now().to_msg(), now)
@@ -255,9 +257,10 @@ class TeleopNode(ManagedNode):
 
     def _publish_command(self, stamp: Time, now: float) -> None:
         self._published = now
+        frame, subject = self._origin  # a hand in view may be another's, and elsewhere
         self._command.publish(
-            Header(stamp=stamp, frame_id=self._reader.frame),
-            self._reader.subject,
+            Header(stamp=stamp, frame_id=frame),
+            subject,
             self._teleoperator.command,
             self._retargeter.joint_names if self._retargeter else (),
             self._settings.trajectory_time,
