@@ -129,9 +129,11 @@ def run(name: str, make: Callable[[], ManagedNode], args: list[str] | None = Non
     itself and cannot, 2 for a parameter that cannot be.
     """
     _return_large_blocks()
-    # rclpy shuts its context down on SIGINT, which ends the spinning below. Python's own exception
-    # would only strike the clean-up, as ros2 launch and the terminal both pass Ctrl-C on.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # rclpy shuts its context down on these, which ends the spinning below. Before and after that
+    # they do nothing: they would only strike the clean-up, as ros2 launch and the terminal both
+    # pass Ctrl-C on.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
         rclpy.init(args=args)
     except Exception as error:  # of rclpy's C part, and not of one class on all distributions
