@@ -201,8 +201,8 @@ def line(figures: dict[str, float | None]) -> str:
     ]
     lags = figures['lag_carried_ms_p50'], figures['lag_flexed_ms_p50']
     good = figures['jitter_mm_rms'] < WANTED[0] and max(lags) < WANTED[1]
-    share = f'{figures["jitter_mm_rms"]:5.2f} {figures["within_wanted"]:6.0%}'
-    return f'{name:27s} {"   ".join(cells)}   {share}{"  *" if good else ""}'
+    hands = f'{figures["jitter_mm_rms"]:5.2f} {figures["within_wanted"]:6.0%}'
+    return f'{name:27s} {"   ".join(cells)}   {hands}{"  *" if good else ""}'
 
 
 def estimated(options: argparse.Namespace) -> dict[str, np.ndarray]:

@@ -125,7 +125,7 @@ def test_a_joint_that_was_unsure_a_moment_ago_is_so_still(monkeypatch):
 
 
 def test_a_joint_that_is_unsure_still_gets_where_it_is():
-    """No joint is slower than with 3 % of the cutoff."""
+    """No joint is slower than with a twentieth of the cutoff."""
     sigmas = np.full(JOINTS, 0.005)
     sigmas[7] = 1.0
     options, steady = OneEuroOptions(2.0, 0.0), OneEuroFilter(OneEuroOptions(2.0, 0.0))
@@ -135,7 +135,7 @@ def test_a_joint_that_is_unsure_still_gets_where_it_is():
     seconds = 3.0
     for n in range(1, round(seconds * RATE) + 1):
         out = steady(step, n / RATE, spread(sigmas))
-    tau = 1 / (0.03 * 2 * math.pi * options.min_cutoff)
+    tau = 20 / (2 * math.pi * options.min_cutoff)
     assert 1 - out[7, 0] / 0.03 <= math.exp(-seconds / tau) * 1.05
 
 

@@ -15,7 +15,7 @@ FloatArray = NDArray[np.floating]
 _UNSURE = 1.25
 """A joint whose standard deviation is more than so many times the median's is slowed down."""
 
-_LEAST = 0.03
+_LEAST = 0.05
 """No joint's cutoff is less than this part of what it would be otherwise."""
 
 _DOUBT = 0.3

@@ -289,13 +289,12 @@ class Teleoperator:
         self._state = state
         if state == 'lost' and before != 'lost':
             self._trigger.require_release()
-        if self.safety.follows or self.command is None:
+        if self.safety.follows or self.command is None or self.command.held:
             return
-        if not self.command.held:
-            self._wrist.rest()
+        self._wrist.rest()
         if not self.options.hold:
             self.command = None
-        elif not self.command.held:
+        else:
             hand = replace(self.command.hand, wrist=self.command.hand.wrist.held())
             self.command = replace(self.command, hand=hand, held=True)
 
