@@ -24,6 +24,16 @@ def open_hand(wrist=(0.0, 0.0, 0.5)) -> np.ndarray:
     return joints @ turn.T + np.asarray(wrist)
 
 
+def fist(wrist=(0.0, 0.0, 0.5)) -> np.ndarray:
+    """Return the same hand with its fingertips on the palm, 45 mm from the wrist."""
+    joints = open_hand(wrist)
+    for name in FINGERS[1:]:
+        along = joints[HAND.index(f'{name}_mcp')] - joints[0]
+        tip = joints[0] + 0.045 * along / np.linalg.norm(along)
+        joints[HAND.index(f'{name}_tip')] = tip - [0.0, 0.0, 0.01]  # the palm shows to the camera
+    return joints
+
+
 def pinching_hand(wrist=(0.0, 0.0, 0.5)) -> np.ndarray:
     """Return the same hand with the thumb's tip at that of the index finger."""
     joints = open_hand(wrist)

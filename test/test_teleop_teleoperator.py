@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from teleop_hands import open_hand, pinching_hand
+from teleop_hands import fist, open_hand, pinching_hand
 
 from v2v_pose_ros.teleoperation.dead_man import Gesture
 from v2v_pose_ros.teleoperation.hand import finger_angles, wrist_frame
@@ -16,6 +16,8 @@ from v2v_pose_ros.teleoperation.teleoperator import Skeleton, Teleoperator, Tele
 PERIOD = 1 / 30
 OPTIONS = TeleoperatorOptions()
 BY_TOPIC = TeleoperatorOptions(dead_man='topic')
+BY_FIST = TeleoperatorOptions(dead_man='gesture', gesture=Gesture('grasp'), gesture_time=0.1)
+HALF_AS_LARGE_AGAIN = 1.5 * open_hand((0.0, 0.0, 0.5 / 1.5))
 
 
 class Operator:
@@ -155,6 +157,7 @@ def test_what_is_no_hand_is_not_followed(positions):
 def test_topic_arms_while_it_is_repeated():
     operator = Operator(BY_TOPIC)
     operator.show(open_hand())
+    operator.teleoperator.beat(False, operator.now)
     operator.teleoperator.beat(True, operator.now)
     assert not operator.show(open_hand()).held
     for _ in range(30):
@@ -164,8 +167,31 @@ def test_topic_arms_while_it_is_repeated():
     assert operator.state == 'disarmed'
 
 
-def test_a_dead_man_that_is_held_before_the_hand_comes_arms_when_it_comes():
+def test_a_pedal_that_was_held_since_the_start_arms_nothing_until_it_was_released():
     operator = Operator(BY_TOPIC)
+    for _ in range(60):
+        operator.teleoperator.beat(True, operator.now)
+        assert operator.show(open_hand()) is None
+    operator.teleoperator.beat(False, operator.now)
+    operator.teleoperator.beat(True, operator.now)
+    assert not operator.show(open_hand()).held
+
+
+def test_a_pedal_that_nobody_heard_for_a_while_has_to_be_released():
+    operator = Operator(BY_TOPIC)
+    operator.show(open_hand())
+    operator.teleoperator.beat(False, operator.now)
+    operator.teleoperator.beat(True, operator.now)
+    operator.show(open_hand(), frames=20)
+    assert operator.state == 'disarmed'
+    operator.teleoperator.beat(True, operator.now)
+    assert operator.show(open_hand()).held
+    assert operator.state == 'disarmed'
+
+
+def test_a_dead_man_that_is_pressed_before_the_hand_comes_arms_when_it_comes():
+    operator = Operator(BY_TOPIC)
+    operator.teleoperator.beat(False, operator.now)
     operator.teleoperator.beat(True, operator.now)
     operator.show(None, frames=3)
     assert operator.state == 'disarmed'
@@ -181,6 +207,7 @@ def test_topic_has_to_be_released_after_a_loss():
             operator.teleoperator.beat(level, operator.now)
             operator.show(positions)
 
+    beat(False, open_hand(), frames=1)
     beat(True, open_hand())
     assert operator.state == 'armed'
     beat(True, None)
@@ -230,11 +257,76 @@ def test_a_pinch_toggles_if_wanted():
 
 
 def test_other_gestures_arm_nothing():
-    fist = TeleoperatorOptions(dead_man='gesture', gesture=Gesture('grasp'), gesture_time=0.1)
-    operator = Operator(fist)
+    operator = Operator(BY_FIST)
     operator.show(open_hand(), frames=10)
     operator.show(pinching_hand(), frames=30)
     assert operator.state == 'disarmed'
+
+
+def test_a_fist_arms_while_it_lasts():
+    operator = Operator(BY_FIST)
+    operator.show(open_hand(), frames=10)
+    operator.show(fist(), frames=2)
+    assert operator.state == 'disarmed'
+    assert not operator.show(fist(), frames=10).held
+    assert operator.state == 'armed'
+    assert operator.show(open_hand()).held
+    assert operator.state == 'disarmed'
+
+
+def test_a_gesture_that_somebody_else_makes_has_to_be_released_first():
+    operator = Operator(BY_FIST)
+    operator.show(open_hand(), frames=10, subject='hand_1')
+    operator.show(fist(), frames=2, subject='hand_1')
+    operator.show(fist(), frames=30, subject='hand_2')
+    assert operator.state == 'disarmed'
+    operator.show(open_hand(), frames=2, subject='hand_2')
+    operator.show(fist(), frames=10, subject='hand_2')
+    assert operator.state == 'armed'
+
+
+def test_the_size_of_a_hand_is_held_until_another_one_may_have_come():
+    def length(operator, **changes):
+        operator.show(HALF_AS_LARGE_AGAIN, **changes)
+        return operator.teleoperator.measured.palm_length
+
+    operator = Operator()
+    operator.show(open_hand(), frames=60)
+    before = operator.teleoperator.measured.palm_length
+    assert length(operator) == before
+    assert length(operator, subject='hand_2') == pytest.approx(1.5 * before)
+    operator = Operator()
+    operator.show(open_hand(), frames=60)
+    operator.wait(1.1)
+    assert length(operator) == pytest.approx(1.5 * before)
+
+
+def test_after_a_loss_the_size_of_the_hand_is_estimated_anew():
+    operator = armed()
+    operator.show(open_hand(), frames=60)
+    before = operator.teleoperator.measured.palm_length
+    operator.show(None, frames=6)
+    assert operator.state == 'lost'
+    operator.show(HALF_AS_LARGE_AGAIN)
+    assert operator.teleoperator.measured.palm_length == pytest.approx(1.5 * before)
+
+
+def test_openings_are_commanded_no_faster_than_they_may_be():
+    operator = armed(TeleoperatorOptions(opening_speed=2.0))
+    pinch = [operator.show(pinching_hand()).hand.openings[0] for _ in range(20)]
+    assert operator.teleoperator.measured.openings[0] == 0
+    np.testing.assert_allclose(-np.diff(pinch)[:10], 2.0 * PERIOD)
+    assert pinch[-1] == 0
+
+
+def test_points_are_commanded_as_they_are_measured():
+    operator = armed()
+    command = operator.show(pinching_hand())
+    np.testing.assert_array_equal(command.hand.keypoints, operator.teleoperator.measured.keypoints)
+    assert operator.show(None).held
+    np.testing.assert_array_equal(
+        operator.teleoperator.command.hand.keypoints, command.hand.keypoints
+    )
 
 
 def test_a_skeleton_that_comes_late_is_not_followed():

@@ -1,12 +1,14 @@
 """Dead-man conditions: how an operator arms and disarms.
 
-A level, such as a pinch or a button, becomes requests. A level that was active when the hand was
-lost, or when everything starts, arms nothing: it has to be released first.
+A level, such as a pinch or a pedal, becomes requests. One that was active when the hand was lost,
+when everything starts, or when it was heard last before a silence, arms nothing: it has to be seen
+released first. One that was pressed since then may wait for the hand to come.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 from typing import Literal
 
 import numpy as np
@@ -35,15 +37,23 @@ class Trigger:
         """Let the level count only after it was released."""
         self._ready = False
 
+    def interrupt(self) -> None:
+        """Let a level that did not last long enough yet last anew."""
+        self._since = None
+
     def refused(self) -> None:
         """Let a level that asked in vain ask again as long as it lasts."""
         self._active, self._ready = False, True
 
-    def __call__(self, active: bool, now: float) -> Request | None:
-        """Take in the level now; return what it asks for."""
+    def __call__(self, active: bool | None, now: float) -> Request | None:
+        """Take in the level now, None where nobody knows it; return what it asks for.
+
+        What nobody knows is not active, and not released either.
+        """
         if not active:
             fell, self._active = self._active, False
-            self._ready, self._since = True, None
+            pressed, self._since = self._since is not None, None
+            self._ready = active is False or (self._ready and not pressed)
             return 'disarm' if fell and not self._toggles else None
         if self._since is None:
             self._since = now
@@ -87,21 +97,21 @@ class Gesture:
 
 
 class Heartbeat:
-    """A level that somebody has to repeat: it counts as released when nobody does."""
+    """A level that somebody has to repeat: nobody knows it when nobody does."""
 
     def __init__(self, timeout: float) -> None:
-        """Start released.
+        """Start with a level that nobody knows.
 
         Args:
             timeout: seconds for which a message counts.
         """
         self._timeout = timeout
-        self._active, self._until = False, 0.0
+        self._active, self._until = False, -math.inf
 
     def beat(self, active: bool, now: float) -> None:
         """Take in a message."""
         self._active, self._until = active, now + self._timeout
 
-    def level(self, now: float) -> bool:
-        """Return the level now."""
-        return self._active and now <= self._until
+    def level(self, now: float) -> bool | None:
+        """Return the level now, None where no message says it."""
+        return self._active if now <= self._until else None

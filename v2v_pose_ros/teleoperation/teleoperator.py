@@ -18,14 +18,10 @@ from numpy.typing import NDArray
 from v2v_pose_ros.teleoperation import anatomy
 from v2v_pose_ros.teleoperation.clutch import Clutch, ToolUnknown
 from v2v_pose_ros.teleoperation.dead_man import Gesture, Heartbeat, Trigger
-from v2v_pose_ros.teleoperation.hand import finger_angles, flaw, HandSize, palm_length, wrist_frame
-from v2v_pose_ros.teleoperation.limits import (
-    JointFollower,
-    WristCommand,
-    WristFollower,
-    WristLimits,
-)
-from v2v_pose_ros.teleoperation.openings import adult_size, keypoints, openings
+from v2v_pose_ros.teleoperation.hand import flaw
+from v2v_pose_ros.teleoperation.limits import JointFollower, WristFollower, WristLimits
+from v2v_pose_ros.teleoperation.measuring import Hand, HandMeter
+from v2v_pose_ros.teleoperation.openings import adult_size, OPENINGS
 from v2v_pose_ros.teleoperation.retargeting import Retargeter
 from v2v_pose_ros.teleoperation.safety import Safety, SafetyOptions, SafetyState, Sighting
 from v2v_pose_ros.workspace import RigidTransform
@@ -35,8 +31,6 @@ DeadMan = Literal['service', 'topic', 'gesture']
 
 # s; frames that arrive together, first, or after a pause, move a command as if these had passed.
 _SHORTEST_STEP, _FIRST_STEP, _LONGEST_STEP = 1e-3, 1 / 30, 0.1
-_LONGEST_GAP = 0.5  # s between two frames that a speed is measured over
-_FORGET_SIZE = 1.0  # s without a hand after which another one may come
 
 
 @dataclass(frozen=True)
@@ -57,6 +51,7 @@ class TeleoperatorOptions:
         heartbeat: seconds for which a message on the topic counts.
         wrist: how fast the wrist may be commanded.
         finger_speed: how fast the fingers' angles may be, rad/s.
+        opening_speed: how fast the openings may be, 1/s.
         joint_speed: fraction of the robot's own velocity limits that may be used, up to 1.
         motion_scale: metres that an arm's tool goes for a metre of the hand, where it is clutched.
     """
@@ -71,27 +66,9 @@ class TeleoperatorOptions:
     heartbeat: float = 0.5
     wrist: WristLimits = field(default_factory=WristLimits)
     finger_speed: float = 12.0
+    opening_speed: float = 10.0
     joint_speed: float = 1.0
     motion_scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class Hand:
-    """What is measured of a hand in one frame.
-
-    Attributes:
-        wrist: where it is and how it moves, in the frame of the skeleton.
-        finger_angles: [20] of ``anatomy.FINGER_ANGLES``, rad.
-        openings: [5] of ``openings.OPENINGS``, 0 to 1.
-        keypoints: [21, 3] of ``openings.keypoints``, metres.
-        palm_length: metres, held.
-    """
-
-    wrist: WristCommand
-    finger_angles: Floats
-    openings: Floats
-    keypoints: Floats
-    palm_length: float
 
 
 @dataclass(frozen=True)
@@ -100,6 +77,7 @@ class Command:
 
     Attributes:
         hand: the operator's hand, as fast as it may be; its wrist is where the robot's is to be.
+            Its keypoints are those that were measured: points between two hands are no hand.
         robot_joints: [J] positions of the robot hand; None without one.
         held: whether it is the last one again, because the robot may not follow.
     """
@@ -118,6 +96,7 @@ class Skeleton:
         confidence: mean of the joints', 0 to 1.
         stamp: of the frame, seconds; None where the camera gives none.
         age: seconds from the stamp to the arrival; None where that is not known.
+        subject: the id of whose hand it is; empty where nobody says.
         flaw: what is wrong with it, in words; None for nothing that the caller knows of.
     """
 
@@ -125,6 +104,7 @@ class Skeleton:
     confidence: float = 1.0
     stamp: float | None = None
     age: float | None = None
+    subject: str = ''
     flaw: str | None = None
 
 
@@ -158,21 +138,20 @@ class Teleoperator:
         self.command: Command | None = None
         self._retarget, self._tool = retargeter, tool
         self._clutch = Clutch(self.options.motion_scale)
-        self._size = HandSize()
+        self._meter = HandMeter(self.options.handedness)
         self._trigger = Trigger(
             toggles=self.options.gesture_toggles and self.options.dead_man == 'gesture',
             delay=self.options.gesture_time if self.options.dead_man == 'gesture' else 0.0,
         )
         self._heartbeat = Heartbeat(self.options.heartbeat)
         self._gesture = False
-        # What is measured has no limits; an impossible speed shows as it is.
-        self._observed = WristFollower(WristLimits(math.inf, math.inf))
         self._wrist = WristFollower(self.options.wrist)
         speed = np.full(len(anatomy.LIMITS), self.options.finger_speed)
         self._fingers = JointFollower(anatomy.LIMITS[:, 0], anatomy.LIMITS[:, 1], speed)
+        closed, opened = np.zeros(len(OPENINGS)), np.ones(len(OPENINGS))
+        self._openings = JointFollower(closed, opened, self.options.opening_speed * opened)
         self._joints = _robot_follower(retargeter, self.options.joint_speed)
-        self._seen = self._commanded = -math.inf
-        self._stamp: float | None = None
+        self._commanded = -math.inf
         self._state: SafetyState = 'disarmed'
 
     def request(self, arm: bool, now: float, who: str) -> str | None:
@@ -215,10 +194,10 @@ class Teleoperator:
         self._stand_still()
         self.measured = None
         if positions is not None and problem is None:
-            self.measured = self._measure(positions, skeleton.stamp, now)
-            if self.options.dead_man == 'gesture':
-                self._gesture = self.options.gesture.active(self.measured.openings, self._gesture)
-                self._pull(self._gesture, now, 'the gesture')
+            self._know(skeleton.subject, now)
+            self.measured = self._meter(positions, skeleton.subject, skeleton.stamp, now)
+        if self.options.dead_man == 'gesture':
+            self._watch(self.measured, now)
         self.tick(now)
         if self.safety.follows and self.measured is not None:
             self._follow(self.measured, now)
@@ -233,7 +212,7 @@ class Teleoperator:
         self.safety.lose(reason)
         self._stand_still()
 
-    def _pull(self, level: bool, now: float, who: str) -> None:
+    def _pull(self, level: bool | None, now: float, who: str) -> None:
         """Let the dead man's level ask for what it asks for."""
         request = self._trigger(level, now)
         if request == 'toggle':
@@ -241,38 +220,27 @@ class Teleoperator:
         if request is not None and self.request(request == 'arm', now, who) is not None:
             self._trigger.refused()
 
-    def _measure(self, positions: Floats, stamp: float | None, now: float) -> Hand:
-        if now - self._seen > _FORGET_SIZE:
-            self._size.reset()
-        # The camera's clock is steadier than arrivals are.
-        period = now - self._seen
-        if stamp is not None and self._stamp is not None:
-            period = stamp - self._stamp
-        if not 0 < period <= _LONGEST_GAP:
-            self._observed.reset()
-        self._seen, self._stamp = now, stamp
-        handedness, size = self.options.handedness, self._size(float(palm_length(positions)))
-        return Hand(
-            self._observed(positions[0], wrist_frame(positions, handedness), period),
-            finger_angles(positions, handedness),
-            openings(positions, size),
-            keypoints(positions, handedness),
-            size,
-        )
+    def _know(self, subject: str, now: float) -> None:
+        """Take nothing over from one hand to another: neither its size nor its gesture."""
+        if self._meter.is_another(subject, now):
+            self._meter.forget()
+            self._gesture = False
+            if self.options.dead_man == 'gesture':
+                self._trigger.require_release()
+
+    def _watch(self, hand: Hand | None, now: float) -> None:
+        """Let the hand's gesture arm and disarm; one that nobody sees has to last anew."""
+        if hand is None:
+            self._trigger.interrupt()
+        else:
+            self._gesture = self.options.gesture.active(hand.openings, self._gesture)
+            self._pull(self._gesture, now, 'the gesture')
 
     def _follow(self, hand: Hand, now: float) -> None:
         period = min(max(now - self._commanded, _SHORTEST_STEP), _LONGEST_STEP)
         if self.command is None or self.command.held:  # the robot stood still until now
             period = _FIRST_STEP
         self._commanded = now
-        place, turn = hand.wrist.position, hand.wrist.rotation
-        if self._tool is not None:
-            place, turn = self._clutch(place, turn)
-        limited = replace(
-            hand,
-            wrist=self._wrist(place, turn, period),
-            finger_angles=self._fingers(hand.finger_angles, period),
-        )
         joints = None
         if self._retarget is not None and self._joints is not None:
             points = adult_size(hand.keypoints, hand.palm_length)
@@ -281,13 +249,23 @@ class Teleoperator:
                 self.fail('the retargeting gives joints that are not finite')
                 return
             joints = self._joints(target, period)
+        place, turn = hand.wrist.position, hand.wrist.rotation
+        if self._tool is not None:
+            place, turn = self._clutch(place, turn)
+        limited = replace(
+            hand,
+            wrist=self._wrist(place, turn, period),
+            finger_angles=self._fingers(hand.finger_angles, period),
+            openings=self._openings(hand.openings, period),
+        )
         self.command = Command(limited, joints, held=False)
 
     def _stand_still(self) -> None:
         """Hold the command, or drop it, while the robot may not follow."""
         state, before = self.safety.state, self._state
         self._state = state
-        if state == 'lost' and before != 'lost':
+        if state == 'lost' and before != 'lost':  # who comes next may be somebody else
+            self._meter.forget()
             self._trigger.require_release()
         if self.safety.follows or self.command is None or self.command.held:
             return

@@ -61,7 +61,8 @@ class SkeletonReader:
             flaw = f'the skeleton is in the frame {frame!r}, not in {expected!r}'
         else:
             self.subject, self.frame = hand.subject_id, frame
-        return Skeleton(positions, confidence_of(hand), flaw=flaw, **when)
+        confidence = confidence_of(hand)
+        return Skeleton(positions, confidence, subject=hand.subject_id, flaw=flaw, **when)
 
 
 def find_hand(array: SkeletonArray, handedness: str, subject: str = '') -> SkeletonMessage | None:

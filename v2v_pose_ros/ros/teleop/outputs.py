@@ -12,8 +12,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from v2v_pose_ros.ros.teleop import messages
 from v2v_pose_ros.teleoperation.anatomy import FINGER_ANGLES
+from v2v_pose_ros.teleoperation.measuring import Hand
 from v2v_pose_ros.teleoperation.openings import OPENINGS
-from v2v_pose_ros.teleoperation.teleoperator import Command, Hand
+from v2v_pose_ros.teleoperation.teleoperator import Command
 
 MANO_FRAME = 'mano_wrist'
 """The frame of the keypoints: the subject's id comes before it. Nobody broadcasts it."""

@@ -84,8 +84,8 @@ class TeleopParameters(Parameters):
     )
     dead_man: str = parameter(
         'service',
-        'What arms and disarms: service (~/arm), topic (~/dead_man, true and repeated), pinch (of '
-        'pinch_finger) or fist. The service disarms with every one of them.',
+        'What arms and disarms: service (~/arm), topic (~/dead_man, true after false and '
+        'repeated), pinch (of pinch_finger) or fist. The service disarms with every one of them.',
         choices=('service', 'topic', 'pinch', 'fist'),
     )
     dead_man_timeout: float = parameter(
@@ -118,6 +118,11 @@ class TeleopParameters(Parameters):
     )
     max_finger_speed: float = parameter(
         12.0, 'The fingers are commanded no faster than this (rad/s).', span=(0.001, 1000.0)
+    )
+    max_opening_speed: float = parameter(
+        10.0,
+        'The openings are commanded no faster than this (1/s); 10 closes a hand in 0.1 s.',
+        span=(0.001, 1000.0),
     )
     robot: str = parameter(
         'none',
@@ -176,6 +181,7 @@ class TeleopParameters(Parameters):
             heartbeat=self.dead_man_timeout,
             wrist=WristLimits(self.max_linear_speed, self.max_angular_speed),
             finger_speed=self.max_finger_speed,
+            opening_speed=self.max_opening_speed,
             joint_speed=self.joint_speed,
             motion_scale=self.motion_scale,
         )
