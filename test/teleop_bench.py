@@ -110,7 +110,7 @@ class TeleopBench:
         self._arm = node.create_client(SetBool, '/v2v_teleop/arm')
         self.received: dict[str, list[tuple[float, object]]] = defaultdict(list)
         for name, kind in topics.items():
-            node.create_subscription(kind, f'/v2v_teleop/{name}', self._keep(name), 100)
+            self.listen(name, kind)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(String, '/v2v_teleop/state', self._keep('state'), latched)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._keep('diagnostics'), 10)
@@ -120,6 +120,10 @@ class TeleopBench:
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
+
+    def listen(self, name: str, kind: type) -> None:
+        """Subscribe to a topic of the node, and keep what it says."""
+        self.node.create_subscription(kind, f'/v2v_teleop/{name}', self._keep(name), 100)
 
     def _keep(self, name: str) -> Callable[[object], None]:
         return lambda message: self.received[name].append((time.monotonic(), message))

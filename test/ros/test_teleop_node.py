@@ -23,6 +23,7 @@ import yaml
 
 from v2v_pose_ros.kinematics import bone_orientations
 from v2v_pose_ros.ros.declarations import ParameterError
+from v2v_pose_ros.ros.teleop import messages
 from v2v_pose_ros.ros.teleop.input import find_hand, joints_of, positions_of, SkeletonReader
 from v2v_pose_ros.ros.teleop.messages import joint_state_message, trajectory_message
 from v2v_pose_ros.ros.teleop.node import FRESH, TeleopNode
@@ -36,6 +37,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'config' / 'teleop.yaml'
 # A machine that is busy with other tests makes gaps; they are not what is looked at here.
 PATIENT = {'timeout': 1.0, 'grace': 5.0, 'max_age': 20.0}
+
+BUILDERS = (
+    'wrist_pose_message',
+    'wrist_twist_message',
+    'joint_state_message',
+    'points_message',
+    'trajectory_message',
+)
 
 GRIPPER = """
 <robot name="gripper"><link name="palm"/><link name="finger"/>
@@ -98,6 +107,33 @@ def test_messages_say_what_the_hand_does(start):
         np.testing.assert_allclose(found, keypoints(hand), atol=1e-6)
         assert bench.latest(f'{prefix}/wrist_twist').header.frame_id == FRAME
     assert not bench.received['command/robot_joints']
+
+
+def test_what_nobody_subscribes_to_is_not_made(start, monkeypatch):
+    made = []
+
+    def watch(name):
+        builder = getattr(messages, name)
+
+        def build(*arguments):
+            made.append(name)
+            return builder(*arguments)
+
+        monkeypatch.setattr(messages, name, build)
+
+    for name in BUILDERS:
+        watch(name)
+    bench, _ = start({'command/wrist_pose': COMMANDS['command/wrist_pose']})
+    bench.wait_for_node()
+    bench.show(open_hand(), frames=5)
+    assert not made
+    bench.arm(open_hand())
+    bench.show_until(lambda: bool(bench.received['command/wrist_pose']), open_hand(), 'a command')
+    assert set(made) == {'wrist_pose_message'}
+    # Who comes later is served as well.
+    bench.listen('measured/keypoints', MEASURED['measured/keypoints'])
+    bench.show_until(lambda: bool(bench.received['measured/keypoints']), open_hand(), 'points')
+    assert set(made) == {'wrist_pose_message', 'points_message'}
 
 
 def test_a_moving_wrist_has_a_twist(start):

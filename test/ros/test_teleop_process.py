@@ -13,25 +13,29 @@ import numpy as np
 import pytest
 from ros_bench import wait_until
 from teleop_bench import COMMANDS, MEASURED, PERIOD, TeleopBench
-from teleop_hands import open_hand, pinching_hand
+from teleop_hands import fist, open_hand, pinching_hand
 
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.skeletons import HAND
 
 ROOT = Path(__file__).resolve().parents[2]
+PATH = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'
 PATIENCE = 60.0  # s
 
 
 class Process:
     """The teleoperation node in a process of its own, as the launch file starts it."""
 
-    def __init__(self, **parameters: object) -> None:
-        arguments = [str(ROOT / 'scripts' / 'teleop_node'), '--ros-args']
+    PROGRAM = (str(ROOT / 'scripts' / 'teleop_node'),)
+
+    def __init__(self, program: tuple[str, ...] = PROGRAM, **parameters: object) -> None:
+        arguments = [*program, '--ros-args']
         for name, value in parameters.items():
             arguments += ['-p', f'{name}:={value}']
+        self.may_fail = False  # and say where
         self._process = subprocess.Popen(
             [sys.executable, *arguments],
-            env={**os.environ},
+            env={**os.environ, 'PYTHONPATH': PATH},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -60,8 +64,8 @@ def start(context) -> Iterator:
     """Return a function that starts the node and returns its bench and process."""
     benches, processes = [], []
 
-    def start(topics=COMMANDS, **parameters):
-        process = Process(**parameters)
+    def start(topics=COMMANDS, program=Process.PROGRAM, **parameters):
+        process = Process(program, **parameters)
         processes.append(process)
         bench = TeleopBench(context, topics)
         benches.append(bench)
@@ -73,7 +77,7 @@ def start(context) -> Iterator:
         process.send(signal.SIGCONT)
         status, output = process.finish()
         assert status in (0, -signal.SIGKILL), output
-        assert 'Traceback' not in output
+        assert 'Traceback' not in output or process.may_fail
     for bench in benches:
         bench.close()
 
@@ -126,15 +130,21 @@ LOSSES = {
     'a jump': {'positions': open_hand((0.5, 0, 0.5))},
     'joints that are not finite': {'positions': np.full((len(HAND), 3), np.nan)},
     'joints that are missing': {'joint_names': ['wrist']},
+    'a palm as no hand has it': {'positions': 3.0 * open_hand((0.0, 0.0, 0.5 / 3.0))},
     'another frame': {'frame': 'base_link'},
     'another subject': {'subject_id': 'hand_2'},
     'another hand': {'handedness': 'left'},
 }
+# What the robot hand of failing_robot_node cannot do.
+FAILURES = {
+    'a retargeting without a result': {'positions': pinching_hand((0.05, 0, 0.5))},
+    'a retargeting that raises': {'positions': fist((0.05, 0, 0.5))},
+}
 
 
-def lose(bench: TeleopBench, loss: str) -> None:
+def lose(bench: TeleopBench, changes: dict | None) -> None:
     """Show one frame of a loss, or none."""
-    if (changes := LOSSES[loss]) is None:
+    if changes is None:
         return
     changes = {'positions': open_hand((0.05, 0, 0.5)), **changes}
     if 'stamp' in changes:
@@ -151,18 +161,32 @@ def within_two_periods(delays: list[float]) -> bool:
     return bool(delays) and min(delays) <= 2 * PERIOD
 
 
-def test_a_lost_hand_is_held_within_two_frame_periods_however_it_is_lost(start):
-    # A busy machine makes gaps of its own; they must not count as losses here.
-    bench, _ = start(grace=1.0)
-    for loss in LOSSES:
+def is_held_in_time(bench: TeleopBench, losses: dict[str, dict | None]) -> None:
+    """Lose a hand in every way, and fail unless each holds the command soon enough."""
+    for changes in losses.values():
         delays: list[float] = []
         while not within_two_periods(delays):
             bench.arm(open_hand())
             last_seen = moving(bench, frames=6)
-            lose(bench, loss)
+            lose(bench, changes)
             arrival, _ = bench.wait_for('command/wrist_twist', last_seen, held_after(last_seen))
             delays.append(bench.delay(last_seen, arrival))
             bench.call(False)
+
+
+def test_a_lost_hand_is_held_within_two_frame_periods_however_it_is_lost(start):
+    # A busy machine makes gaps of its own; they must not count as losses here.
+    bench, _ = start(grace=1.0)
+    is_held_in_time(bench, LOSSES)
+
+
+def test_a_robot_hand_that_fails_is_a_loss_within_two_frame_periods(start):
+    bench, process = start(program=('-m', 'failing_robot_node'), grace=1.0)
+    process.may_fail = True
+    is_held_in_time(bench, FAILURES)
+    for changes in FAILURES.values():
+        bench.arm(open_hand())
+        bench.show_until(lambda: bench.state == 'lost', what='the state lost', **changes)
 
 
 def test_a_hand_that_is_lost_stays_lost(start):
@@ -185,8 +209,7 @@ class Chain:
         self.seen: list[float] = []  # when hands arrived here
         bench.node.create_subscription(SkeletonArray, 'v2v_pose/skeletons', self._on_hands, 10)
         self._bench = bench
-        path = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'
-        self._environment = {**os.environ, 'PYTHONPATH': path}
+        self._environment = {**os.environ, 'PYTHONPATH': PATH}
         self._processes = {module: self._start(module) for module in self.MODULES}
 
     def _start(self, module: str) -> subprocess.Popen:
@@ -290,19 +313,25 @@ def test_the_dead_man_topic_arms_only_while_it_is_repeated(start):
     bench.show(open_hand())
     assert not bench.call(True).success
 
-    def push_and_show():
-        bench.push(True)
-        bench.show(open_hand())
+    def push_and_show(pressed, frames=1):
+        for _ in range(frames):
+            bench.push(pressed)
+            bench.show(open_hand())
         return bench.state == 'armed'
 
-    bench.show_until(push_and_show, open_hand(), 'the state armed')
+    # A pedal that was down when the node started has to come up first.
+    assert not push_and_show(True, frames=15)
+    assert not push_and_show(False, frames=3)
+    bench.show_until(lambda: push_and_show(True), open_hand(), 'the state armed')
     bench.show_until(lambda: bench.state == 'disarmed', open_hand(), 'the state disarmed')
+    assert not push_and_show(True, frames=15)
 
 
-def test_a_pinch_arms_and_its_end_disarms(start):
-    bench, _ = start(dead_man='pinch')
+@pytest.mark.parametrize(('dead_man', 'gesture'), [('pinch', pinching_hand), ('fist', fist)])
+def test_a_gesture_arms_and_its_end_disarms(start, dead_man, gesture):
+    bench, _ = start(dead_man=dead_man)
     bench.show(open_hand(), frames=5)
-    bench.show_until(lambda: bench.state == 'armed', pinching_hand(), 'the state armed')
+    bench.show_until(lambda: bench.state == 'armed', gesture(), 'the state armed')
     bench.show_until(lambda: bench.state == 'disarmed', open_hand(), 'the state disarmed')
 
 
