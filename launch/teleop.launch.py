@@ -77,8 +77,8 @@ def _arguments():
         DeclareLaunchArgument(
             'robot',
             default_value='',
-            description='Robot hand: none, gripper, allegro, shadow, leap, ... or a configuration '
-            'file of dex-retargeting. Empty: as in params_file.',
+            description='Robot hand: none, gripper, direct, allegro, shadow, leap, ... or a '
+            'configuration file of dex-retargeting. Empty: as in params_file.',
         ),
         DeclareLaunchArgument(
             'urdf',

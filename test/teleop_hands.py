@@ -9,16 +9,16 @@ from v2v_pose_ros.teleoperation import anatomy
 
 
 def open_hand(wrist=(0.0, 0.0, 0.5)) -> np.ndarray:
-    """Return an open right hand [21, 3] with its wrist there, in the optical frame.
+    """Return the mean adult's right hand [21, 3], open, its wrist there in the optical frame.
 
     The bones lie as they do at rest; the fingers point up, the palm shows to the camera.
     """
     joints = np.zeros((len(HAND), 3))
     joints[anatomy.PALM_JOINTS] = anatomy.PALM
     for finger, name in enumerate(FINGERS):
-        for bone, (part, length) in enumerate((('pip', 0.045), ('dip', 0.026), ('tip', 0.02))):
-            before = joints[HAND.index(f'{name}_{("mcp", "pip", "dip")[bone]}')]
-            joints[HAND.index(f'{name}_{part}')] = before + length * anatomy.BONES[finger, bone]
+        for bone, (part, after) in enumerate((('mcp', 'pip'), ('pip', 'dip'), ('dip', 'tip'))):
+            step = anatomy.LENGTHS[finger, bone] * anatomy.BONES[finger, bone]
+            joints[HAND.index(f'{name}_{after}')] = joints[HAND.index(f'{name}_{part}')] + step
     # x out of the back of the hand becomes z, away from the camera; y becomes up.
     turn = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
     return joints @ turn.T + np.asarray(wrist)

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 import torch
 
-from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.skeletons import HAND, reorder
 from v2v_pose_ros.synthesis.hands.angles import ANGLES
 from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
 from v2v_pose_ros.synthesis.hands.poses import HandPoseSampler, LIMITS
@@ -68,6 +68,9 @@ def test_anatomy_is_that_of_the_synthetic_hand(model):
     np.testing.assert_allclose(anatomy.LIMITS, LIMITS[2:].numpy(), atol=1e-6)
     np.testing.assert_allclose(anatomy.PALM, mean[anatomy.PALM_JOINTS], atol=1e-6)
     np.testing.assert_allclose(anatomy.BONES, model._along.numpy(), atol=1e-4)
+    chains = mean[np.array(reorder('mediapipe')[1:]).reshape(5, 4)]
+    lengths = np.linalg.norm(np.diff(chains, axis=1), axis=-1)
+    np.testing.assert_allclose(anatomy.LENGTHS, lengths, atol=1e-6)
     np.testing.assert_allclose(anatomy.HINGES, model._flexion.numpy(), atol=1e-4)
     np.testing.assert_allclose(anatomy.REST, model._rest_flexion.numpy(), atol=1e-5)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from teleop_hands import open_hand, pinching_hand
 
-from v2v_pose_ros.teleoperation.hand import palm_length
+from v2v_pose_ros.teleoperation.anatomy import FINGER_ANGLES
+from v2v_pose_ros.teleoperation.hand import finger_angles, palm_length
 from v2v_pose_ros.teleoperation.openings import adult_size, keypoints, openings
 from v2v_pose_ros.teleoperation.retargeting import make_retargeter, names_in, RobotOptions
 from v2v_pose_ros.teleoperation.urdf import read_joints, RobotError
@@ -82,7 +83,8 @@ def gripper(file, **changes) -> RobotOptions:
 
 def inputs(positions):
     size = float(palm_length(positions))
-    return adult_size(keypoints(positions), size), openings(positions, size)
+    points = adult_size(keypoints(positions), size)
+    return points, openings(positions, size), finger_angles(positions)
 
 
 def test_no_robot_is_none():
@@ -102,8 +104,8 @@ def test_gripper_goes_from_closed_to_open_with_the_hand(gripper_file):
     robot = make_retargeter(gripper(gripper_file))
     assert robot.joint_names == ('left_joint', 'knuckle_joint')
     np.testing.assert_allclose(robot(*inputs(pinching_hand())), [0.0, -0.5])
-    np.testing.assert_allclose(robot(None, np.ones(5)), [0.04, 0.8])
-    np.testing.assert_allclose(robot(None, np.full(5, 0.5)), [0.02, 0.15])
+    np.testing.assert_allclose(robot(None, np.ones(5), None), [0.04, 0.8])
+    np.testing.assert_allclose(robot(None, np.full(5, 0.5), None), [0.02, 0.15])
 
 
 def test_gripper_may_be_open_at_the_lower_limit_and_follow_the_whole_hand(gripper_file):
@@ -115,13 +117,23 @@ def test_gripper_may_be_open_at_the_lower_limit_and_follow_the_whole_hand(grippe
             gripper_opening='grasp',
         )
     )
-    assert robot(None, np.array([0, 0, 0, 0, 1.0])) == pytest.approx([-0.5])
-    assert robot(None, np.array([1, 1, 1, 1, 0.0])) == pytest.approx([0.8])
+    assert robot(None, np.array([0, 0, 0, 0, 1.0]), None) == pytest.approx([-0.5])
+    assert robot(None, np.array([1, 1, 1, 1, 0.0]), None) == pytest.approx([0.8])
+
+
+def test_joints_of_a_direct_hand_follow_the_angles_of_their_names(gripper_file):
+    gripper_file.write_text(GRIPPER.replace('knuckle_joint', 'ring_pip_flexion'))
+    robot = make_retargeter(RobotOptions(robot='direct', urdf=str(gripper_file)))
+    assert robot.joint_names == ('ring_pip_flexion',)
+    assert (robot.lower, robot.upper, robot.velocity) == ([-0.5], [0.8], [np.inf])
+    angles = np.arange(20.0)
+    assert robot(None, None, angles) == [angles[FINGER_ANGLES.index('ring_pip_flexion')]]
 
 
 @pytest.mark.parametrize(
     ('options', 'words'),
     [
+        ({'robot': 'direct'}, 'no joint with the name of a finger angle.*knuckle_joint'),
         ({'robot': 'allegor'}, 'allegor.*allegro'),
         ({'robot': 'gripper', 'urdf': ''}, 'urdf is empty'),
         ({'urdf': '/nowhere/hand.urdf'}, '/nowhere/hand.urdf cannot be read'),
@@ -202,10 +214,10 @@ def test_dex_retargeting_brings_fingertips_together_with_the_hands(two_fingered)
     points = np.zeros((21, 3))
     points[4] = [0, 0.06, 0]
     for _ in range(10):
-        wide = robot(points, np.ones(5))
+        wide = robot(points, np.ones(5), None)
     points[4] = [0, 0.01, 0]
     for _ in range(10):
-        narrow = robot(points, np.ones(5))
+        narrow = robot(points, np.ones(5), None)
     assert gap(wide) == pytest.approx(0.06, abs=0.01)
     assert gap(narrow) == pytest.approx(0.01, abs=0.01)
 

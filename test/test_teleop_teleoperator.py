@@ -341,7 +341,7 @@ class Broken:
     lower, upper, velocity = np.array([0.0]), np.array([1.0]), np.array([2.0])
     target = 0.5
 
-    def __call__(self, points, openings):
+    def __call__(self, points, openings, angles):
         assert points.shape == (21, 3)
         return np.array([self.target])
 

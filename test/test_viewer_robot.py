@@ -8,7 +8,6 @@ import pytest
 from rrd_files import contents
 from scipy.spatial.transform import Rotation
 
-from v2v_pose_ros.ros.demo.teleop import GRIPPER
 from v2v_pose_ros.viewer.robot import BESIDE, RobotView
 from v2v_pose_ros.viewer.sink import Viewer, ViewerError
 
@@ -24,6 +23,22 @@ FINGER = """
     <limit lower="-2" upper="3" effort="1" velocity="1"/></joint>
   <joint name="end" type="fixed"><parent link="far"/><child link="tip"/>
     <origin xyz="0.1 0 0"/></joint>
+</robot>
+"""
+# A palm and two fingers that move apart along y, the right one as the left.
+GRIPPER = """
+<robot name="gripper">
+  <link name="palm"><visual><geometry><box size="0.04 0.12 0.03"/></geometry></visual></link>
+  <link name="left_finger">
+    <visual><geometry><box size="0.06 0.012 0.02"/></geometry></visual></link>
+  <link name="right_finger">
+    <visual><geometry><box size="0.06 0.012 0.02"/></geometry></visual></link>
+  <joint name="left_finger_joint" type="prismatic"><parent link="palm"/>
+    <child link="left_finger"/><axis xyz="0 1 0"/>
+    <limit lower="0.0" upper="0.04" effort="20" velocity="0.4"/></joint>
+  <joint name="right_finger_joint" type="prismatic"><parent link="palm"/>
+    <child link="right_finger"/><axis xyz="0 -1 0"/><mimic joint="left_finger_joint"/>
+    <limit lower="0.0" upper="0.04" effort="20" velocity="0.4"/></joint>
 </robot>
 """
 STAMP = 1_700_000_000.0

@@ -21,7 +21,7 @@ class FailingHand:
     joint_names = ('finger',)
     lower, upper, velocity = np.array([0.0]), np.array([1.0]), np.array([2.0])
 
-    def __call__(self, points: np.ndarray, openings: np.ndarray) -> np.ndarray:
+    def __call__(self, points: np.ndarray, openings: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Return no number at a pinch; raise ValueError at a fist."""
         if openings[_FIST] == 0:
             raise ValueError('there is no solution')

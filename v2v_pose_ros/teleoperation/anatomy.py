@@ -56,6 +56,17 @@ BONES = np.array(
 )
 """[5, 3, 3] the direction of each finger's bones at rest, thumb first."""
 
+LENGTHS = 1e-3 * np.array(
+    [
+        [51.3395, 36.6518, 26.5344],
+        [49.0673, 27.1056, 20.7903],
+        [50.8011, 30.3874, 22.0181],
+        [44.4690, 27.4594, 24.1962],
+        [37.7377, 24.3480, 19.6749],
+    ]
+)
+"""[5, 3] how long these bones are, metres."""
+
 HINGES = np.array(
     [
         [-0.8637, -0.5018, 0.0467],

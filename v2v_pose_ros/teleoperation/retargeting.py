@@ -2,7 +2,8 @@
 
 Robot hands with fingers go through dex-retargeting (Qin et al., AnyTeleop, RSS 2023; MIT), an
 optional extra that is imported only when it is asked for. Parallel grippers need nothing of it:
-they follow one opening of the hand.
+they follow one opening of the hand. Nor do hands whose joints are those of a person: each of them
+follows the angle of its name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from v2v_pose_ros.teleoperation.anatomy import FINGER_ANGLES
 from v2v_pose_ros.teleoperation.openings import OPENINGS
 from v2v_pose_ros.teleoperation.urdf import limits_of, read_joints, RobotError
 
@@ -22,7 +24,7 @@ Floats = NDArray[np.float64]
 DEX_HANDS = ('allegro', 'shadow', 'leap', 'svh', 'ability', 'inspire', 'panda')
 """The robot hands that dex-retargeting describes."""
 
-ROBOTS = ('none', 'gripper', *DEX_HANDS)
+ROBOTS = ('none', 'gripper', 'direct', *DEX_HANDS)
 METHODS = ('vector', 'dexpilot')
 
 _MISSING = (
@@ -69,12 +71,13 @@ class Retargeter(Protocol):
     upper: Floats
     velocity: Floats
 
-    def __call__(self, points: Floats, openings: Floats) -> Floats:
+    def __call__(self, points: Floats, openings: Floats, angles: Floats) -> Floats:
         """Return positions [J].
 
         Args:
             points: [21, 3] of ``openings.keypoints``, metres, of a hand of adult size.
             openings: [5] of ``openings.openings``.
+            angles: [20] of ``anatomy.FINGER_ANGLES``, rad.
         """
 
 
@@ -95,7 +98,9 @@ def make_retargeter(options: RobotOptions) -> Retargeter | None:
             f'robot is {options.robot!r} and urdf is empty; give the path of its URDF, which says '
             "the joints' limits"
         )
-    return Gripper(options) if options.robot == 'gripper' else DexHand(options)
+    if options.robot == 'gripper':
+        return Gripper(options)
+    return DirectHand(options) if options.robot == 'direct' else DexHand(options)
 
 
 class Gripper:
@@ -121,11 +126,32 @@ class Gripper:
         self._closed, self._open = ends if options.gripper_open_at == 'upper' else ends[::-1]
         self._opening = OPENINGS.index(options.gripper_opening)
 
-    def __call__(self, points: Floats, openings: Floats) -> Floats:
+    def __call__(self, points: Floats, openings: Floats, angles: Floats) -> Floats:
         """Return positions [J] between closed and open."""
         return np.asarray(
             self._closed + float(openings[self._opening]) * (self._open - self._closed)
         )
+
+
+class DirectHand:
+    """A robot hand with a person's joints: those that the URDF names like finger angles."""
+
+    def __init__(self, options: RobotOptions) -> None:
+        """Read the joints' limits; raise RobotError where no joint has such a name."""
+        joints = read_joints(options.urdf)
+        free = [name for name, joint in joints.items() if joint.mimics is None]
+        self.joint_names = tuple(name for name in free if name in FINGER_ANGLES)
+        if not self.joint_names:
+            raise RobotError(
+                f'{options.urdf} has no joint with the name of a finger angle, such as '
+                f'{FINGER_ANGLES[-1]}; its joints are {", ".join(free)}'
+            )
+        self.lower, self.upper, self.velocity = limits_of(joints, self.joint_names)
+        self._places = [FINGER_ANGLES.index(name) for name in self.joint_names]
+
+    def __call__(self, points: Floats, openings: Floats, angles: Floats) -> Floats:
+        """Return positions [J], the angles of their names."""
+        return angles[self._places]
 
 
 class DexHand:
@@ -143,7 +169,7 @@ class DexHand:
         self.lower, self.upper, self.velocity = limits_of(joints, self.joint_names)
         self._origins, self._tasks = np.asarray(self._solver.optimizer.target_link_human_indices)
 
-    def __call__(self, points: Floats, openings: Floats) -> Floats:
+    def __call__(self, points: Floats, openings: Floats, angles: Floats) -> Floats:
         """Return positions [J] that give the robot's fingers the vectors of the human's."""
         vectors = (points[self._tasks] - points[self._origins]).astype(np.float32)
         return np.asarray(self._solver.retarget(vectors), np.float64)[self._places]

@@ -244,7 +244,7 @@ class Teleoperator:
         joints = None
         if self._retarget is not None and self._joints is not None:
             points = adult_size(hand.keypoints, hand.palm_length)
-            target = self._retarget(points, hand.openings)
+            target = self._retarget(points, hand.openings, hand.finger_angles)
             if not np.isfinite(target).all():
                 self.fail('the retargeting gives joints that are not finite')
                 return

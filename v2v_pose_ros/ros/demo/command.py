@@ -37,7 +37,7 @@ def duration(environment: Mapping[str, str]) -> float:
 
 
 def subject(environment: Mapping[str, str]) -> str:
-    """Return who is seen; teleop is a hand that drives a gripper."""
+    """Return who is seen; teleop is a hand that drives a robot hand."""
     name = environment.get('DEMO_SUBJECT', '').strip() or 'hand'
     if name not in SUBJECTS:
         raise UsageError(f'DEMO_SUBJECT is {name!r}; it must be one of {", ".join(SUBJECTS)}')

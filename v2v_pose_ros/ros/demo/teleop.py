@@ -1,4 +1,4 @@
-"""The demo of teleoperation: a synthetic hand drives a gripper, over DDS, without hardware.
+"""The demo of teleoperation: a synthetic hand drives a robot hand, over DDS, without hardware.
 
 Camera, pose node and teleoperation node are processes of their own. The demo arms, arms again
 after losses, and compares every command with the true hand of its frame.
@@ -6,7 +6,7 @@ after losses, and compares every command with the true hand of its frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import json
 import math
 from threading import Event
@@ -29,9 +29,10 @@ from v2v_pose_ros.ros.demo.stage import DemoFailed, Listener, LOADING, RESULTS, 
 from v2v_pose_ros.ros.messages import nanoseconds
 from v2v_pose_ros.ros.processes import ChildDied, Children
 from v2v_pose_ros.ros.teleop.input import positions_of
+from v2v_pose_ros.skeletons import FINGERS
+from v2v_pose_ros.teleoperation.anatomy import FINGER_ANGLES
 from v2v_pose_ros.teleoperation.following import Following
-from v2v_pose_ros.teleoperation.hand import palm_length
-from v2v_pose_ros.teleoperation.openings import openings
+from v2v_pose_ros.teleoperation.robot_hand import urdf
 
 MODULES = {
     'synthetic_camera': 'v2v_pose_ros.ros.synthetic_camera',
@@ -43,38 +44,6 @@ PARAMETERS = {
     'pose_node': {'filter': 'true'},
     'teleop_node': {'timeout': '0.3', 'grace': '1.0'},
 }
-GRIPPER = """<?xml version="1.0"?>
-<robot name="gripper">
-  <link name="palm">
-    <visual>
-      <origin xyz="0.02 0 0"/><geometry><box size="0.04 0.12 0.03"/></geometry>
-      <material name="dark"><color rgba="0.25 0.27 0.3 1"/></material>
-    </visual>
-  </link>
-  <link name="left_finger">
-    <visual>
-      <origin xyz="0.07 0.006 0"/><geometry><box size="0.06 0.012 0.02"/></geometry>
-      <material name="bright"><color rgba="0.9 0.55 0.15 1"/></material>
-    </visual>
-  </link>
-  <link name="right_finger">
-    <visual>
-      <origin xyz="0.07 -0.006 0"/><geometry><box size="0.06 0.012 0.02"/></geometry>
-      <material name="bright"><color rgba="0.9 0.55 0.15 1"/></material>
-    </visual>
-  </link>
-  <joint name="left_finger_joint" type="prismatic">
-    <parent link="palm"/><child link="left_finger"/><axis xyz="0 1 0"/>
-    <limit lower="0.0" upper="0.04" effort="20" velocity="0.4"/>
-  </joint>
-  <joint name="right_finger_joint" type="prismatic">
-    <parent link="palm"/><child link="right_finger"/><axis xyz="0 -1 0"/>
-    <limit lower="0.0" upper="0.04" effort="20" velocity="0.4"/>
-    <mimic joint="left_finger_joint"/>
-  </joint>
-</robot>
-"""
-STROKE = 0.04  # m, of the gripper above
 ROBOT_JOINTS = 'v2v_teleop/command/robot_joints'
 TRUTH = 'synthetic_camera/ground_truth'
 
@@ -87,9 +56,9 @@ class TeleopStatistics:
         self.frames = 0
         self.following = Following()
         self.latencies: list[float] = []
-        self.finger_errors: list[NDArray[np.float64]] = []
+        self.joint_errors: list[NDArray[np.float64]] = []
+        self.fingertip_errors: list[NDArray[np.float64]] = []
         self.wrist_errors: list[float] = []
-        self.gripper_errors: list[float] = []
         self.losses = 0
         self.first = self.last = 0
 
@@ -98,27 +67,22 @@ class TeleopStatistics:
         self.frames += 1
         self.following.see(stamp, positions)
 
-    def fingers(self, stamp: int, published: int, angles: NDArray[np.float64]) -> None:
-        """Take in commanded finger angles [20], rad, that were published then."""
+    def joints(self, stamp: int, published: int, angles: NDArray[np.float64]) -> None:
+        """Take in commanded joints [20] of the robot hand, rad, that were published then."""
         errors = self.following.finger_errors(stamp, angles)
-        if errors is None:  # a held command, which has a stamp of its own
+        tips = self.following.fingertip_errors(stamp, angles)
+        if errors is None or tips is None:  # a held command, which has a stamp of its own
             return
         self.first, self.last = self.first or published, published
         self.latencies.append((published - stamp) * 1e-6)
-        self.finger_errors.append(errors)
+        self.joint_errors.append(errors)
+        self.fingertip_errors.append(tips)
 
     def wrist(self, stamp: int, position: NDArray[np.float64]) -> None:
         """Take in a commanded wrist [3], metres."""
         error = self.following.wrist_error(stamp, position)
         if error is not None:
             self.wrist_errors.append(error)
-
-    def gripper(self, stamp: int, position: float) -> None:
-        """Take in the commanded position of the gripper's finger, metres."""
-        hand = self.following.hand(stamp)
-        if hand is not None:
-            target = STROKE * openings(hand, float(palm_length(hand)))[0]
-            self.gripper_errors.append(1e3 * abs(position - target))
 
     def report(self) -> dict[str, Any]:
         """Return all figures: milliseconds, millimetres and degrees."""
@@ -131,9 +95,11 @@ class TeleopStatistics:
             'rate_hz': round((count - 1) / seconds, 1) if seconds > 0 else 0.0,
             'losses': self.losses,
             'latency_ms': _percentiles(self.latencies, 50, 99),
-            'finger_error_deg': _percentiles(self.finger_errors, 50, 90),
             'wrist_error_mm': _percentiles(self.wrist_errors, 50, 90),
-            'gripper_error_mm': _percentiles(self.gripper_errors, 50, 90),
+            'joint_error_deg': _percentiles(self.joint_errors, 50, 90),
+            'fingertip_error_mm': _percentiles(self.fingertip_errors, 50, 90),
+            'joint_medians_deg': _medians(FINGER_ANGLES, self.joint_errors),
+            'fingertip_medians_mm': _medians(FINGERS, self.fingertip_errors),
         }
 
 
@@ -142,6 +108,11 @@ def _percentiles(values: list[Any], *percents: int) -> dict[str, float | None]:
         f'p{percent}': round(float(np.percentile(values, percent)), 2) if values else None
         for percent in percents
     }
+
+
+def _medians(names: Sequence[str], rows: list[NDArray[np.float64]]) -> dict[str, float | None]:
+    medians = np.median(rows, axis=0).round(2).tolist() if rows else [None] * len(names)
+    return dict(zip(names, medians, strict=True))
 
 
 class TeleopWatch(Listener):
@@ -158,9 +129,8 @@ class TeleopWatch(Listener):
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         subscribe = self.node.create_subscription
         subscribe(SkeletonArray, TRUTH, self._on_truth, qos)
-        subscribe(JointState, 'v2v_teleop/command/finger_angles', self._on_fingers, qos)
         subscribe(PoseStamped, 'v2v_teleop/command/wrist_pose', self._on_wrist, qos)
-        subscribe(JointState, ROBOT_JOINTS, self._on_gripper, qos)
+        subscribe(JointState, ROBOT_JOINTS, self._on_joints, qos)
         subscribe(String, 'v2v_teleop/state', self._on_state, latched)
 
     @property
@@ -181,16 +151,14 @@ class TeleopWatch(Listener):
             if positions is not None:
                 self.statistics.truth(nanoseconds(message), positions)
 
-    def _on_fingers(self, message: JointState, info: Mapping[str, int]) -> None:
-        angles, published = np.array(message.position), info['source_timestamp']
-        self.statistics.fingers(nanoseconds(message), published, angles)
+    def _on_joints(self, message: JointState, info: Mapping[str, int]) -> None:
+        positions = dict(zip(message.name, message.position, strict=True))
+        angles = np.array([positions[name] for name in FINGER_ANGLES])
+        self.statistics.joints(nanoseconds(message), info['source_timestamp'], angles)
 
     def _on_wrist(self, message: PoseStamped) -> None:
         place = message.pose.position
         self.statistics.wrist(nanoseconds(message), np.array([place.x, place.y, place.z]))
-
-    def _on_gripper(self, message: JointState) -> None:
-        self.statistics.gripper(nanoseconds(message), message.position[0])
 
     def _on_state(self, message: String) -> None:
         self.statistics.losses += message.data == 'lost'
@@ -211,14 +179,14 @@ def run(seconds: float, interrupted: Event, viewer: str = '') -> int:
                 f'Starting camera, pose node and teleoperation (ROS_DOMAIN_ID={stage.domain}, '
                 f'output in {RESULTS}/).'
             )
-            urdf = (RESULTS / 'gripper.urdf').resolve()
-            urdf.write_text(GRIPPER)
-            robot = {'robot': 'gripper', 'urdf': str(urdf)}
+            file = (RESULTS / 'robot_hand.urdf').resolve()
+            file.write_text(urdf())
+            robot = {'robot': 'direct', 'urdf': str(file)}
             teleop = {**PARAMETERS['teleop_node'], **robot}
             stage.start(MODULES, {**PARAMETERS, 'teleop_node': teleop})
             views = viewer not in ('', '0')
             if views:
-                shown = {'robot_urdf': str(urdf), 'robot_hands': TRUTH}
+                shown = {'robot_urdf': str(file), 'robot_hands': TRUTH}
                 said = demo_viewer.start(stage.children, viewer, stage.environment, **shown)
                 console.print(said, soft_wrap=True)
             _observe(watch, stage.children, seconds, interrupted, console.print, views)
@@ -226,7 +194,7 @@ def run(seconds: float, interrupted: Event, viewer: str = '') -> int:
         console.print(Text(str(error)), style='red', soft_wrap=True)
         return 1
     report = watch.statistics.report()
-    console.print(_table(report))
+    console.print(_summary(report), _errors(report))
     file = RESULTS / 'report.json'
     file.write_text(json.dumps(report, indent=2) + '\n')
     console.print(f'written: {file.resolve()}', soft_wrap=True, highlight=False)
@@ -269,10 +237,22 @@ def _observe(
             )
 
 
-def _table(report: Mapping[str, Any]) -> Table:
-    table = Table(title='A hand drives a gripper', show_header=False)
+def _summary(report: Mapping[str, Any]) -> Table:
+    """Return everything but what is said finger by finger."""
+    table = Table(title='A hand drives a robot hand', show_header=False)
     for name, value in report.items():
         if isinstance(value, Mapping):
             value = ', '.join(f'{key} {each}' for key, each in value.items())
-        table.add_row(name.replace('_', ' '), str(value))
+        if 'medians' not in name:
+            table.add_row(name.replace('_', ' '), str(value))
+    return table
+
+
+def _errors(report: Mapping[str, Any]) -> Table:
+    """Return the median errors, finger by finger."""
+    columns = ('finger', 'joints from the palm on, degrees', 'fingertip, mm')
+    table = Table(*columns, title='Median errors against the true hand')
+    joints = [str(value) for value in report['joint_medians_deg'].values()]
+    for number, (finger, tip) in enumerate(report['fingertip_medians_mm'].items()):
+        table.add_row(finger, ', '.join(joints[4 * number : 4 * number + 4]), str(tip))
     return table

@@ -9,7 +9,7 @@ from v2v_pose_ros.ros.declarations import parameter, ParameterError, Parameters
 from v2v_pose_ros.teleoperation.dead_man import Gesture
 from v2v_pose_ros.teleoperation.limits import WristLimits
 from v2v_pose_ros.teleoperation.openings import OPENINGS
-from v2v_pose_ros.teleoperation.retargeting import METHODS, names_in, RobotOptions, ROBOTS
+from v2v_pose_ros.teleoperation.retargeting import DEX_HANDS, METHODS, names_in, RobotOptions
 from v2v_pose_ros.teleoperation.safety import SafetyOptions
 from v2v_pose_ros.teleoperation.teleoperator import TeleoperatorOptions
 
@@ -126,8 +126,9 @@ class TeleopParameters(Parameters):
     )
     robot: str = parameter(
         'none',
-        'The robot hand: none, gripper (a parallel one), a hand that dex-retargeting knows '
-        f'({", ".join(ROBOTS[2:])}), or the path of a configuration file (.yml) for it.',
+        'The robot hand: none, gripper (a parallel one), direct (joints that the URDF names like '
+        f'finger angles), a hand that dex-retargeting knows ({", ".join(DEX_HANDS)}), or the path '
+        'of a configuration file (.yml) for it.',
     )
     urdf: str = parameter('', "Path of the robot hand's URDF; its limits are kept.")
     retargeting: str = parameter(
