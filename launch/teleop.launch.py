@@ -16,6 +16,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from v2v_pose_ros.ros.launching import common_arguments, Run
 
 NODE_NAME = 'v2v_teleop'
+TRAJECTORY = '~/command/robot_trajectory'
 
 # Texts that replace those of the parameter file where they are not empty.
 CHOSEN = (
@@ -45,6 +46,12 @@ def _arguments():
             'joint_states_topic',
             default_value='joint_states',
             description='Joint states of the robot hand; the first command starts from there.',
+        ),
+        DeclareLaunchArgument(
+            'trajectory_topic',
+            default_value=TRAJECTORY,
+            description="Topic that the robot hand's controller listens to, such as "
+            '/hand_controller/joint_trajectory.',
         ),
         DeclareLaunchArgument(
             'handedness',
@@ -100,5 +107,6 @@ def _nodes(context):
     remappings = [
         ('v2v_pose/skeletons', run.value('skeletons_topic')),
         ('joint_states', run.value('joint_states_topic')),
+        (TRAJECTORY, run.value('trajectory_topic')),
     ]
     return [run.managed_node('teleop_node', NODE_NAME, CHOSEN, remappings=remappings)]

@@ -71,7 +71,13 @@ def test_the_node_is_the_installed_one_with_the_shipped_parameters(launch):
     assert share.arguments == ('v2v_pose_ros',)
     assert parts == ['config', 'teleop.yaml']
     assert node['parameters'][1] == {'use_sim_time': False}
-    assert dict(node['remappings'])['v2v_pose/skeletons'] == 'v2v_pose/skeletons'
+    assert all(name == other for name, other in node['remappings'])
+
+
+def test_the_robot_hands_controller_may_have_its_own_topic(launch):
+    node = launch.node(trajectory_topic='/hand_controller/joint_trajectory')
+    remapped = dict(node['remappings'])
+    assert remapped['~/command/robot_trajectory'] == '/hand_controller/joint_trajectory'
 
 
 def test_chosen_arguments_win_over_the_file(launch):
