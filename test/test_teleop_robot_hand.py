@@ -1,11 +1,10 @@
 """The robot hand with a person's joints stands as a person's hand does with the same angles."""
 
 from functools import cache
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
+from robot_links import links
 import torch
 
 from v2v_pose_ros.skeletons import FINGERS, HAND
@@ -30,31 +29,6 @@ def model() -> HandModel:
 def poses(count: int) -> torch.Tensor:
     """Return angles [B, 22] of the whole repertoire."""
     return HandPoseSampler(model(), torch.Generator().manual_seed(4)).sample(count)
-
-
-def links(text: str, positions: dict[str, float]) -> dict[str, np.ndarray]:
-    """Return where the links of a URDF are, metres from its root, by the rules of the format."""
-    robot = ElementTree.fromstring(text)
-    joints = {joint.find('child').get('link'): joint for joint in robot.findall('joint')}
-
-    def value(joint) -> float:
-        if (mimic := joint.find('mimic')) is not None:
-            return float(mimic.get('multiplier')) * positions[mimic.get('joint')]
-        return positions[joint.get('name')]
-
-    def frame(link: str) -> np.ndarray:
-        if link not in joints:
-            return np.eye(4)
-        joint, here = joints[link], np.eye(4)
-        here[:3, 3] = [float(word) for word in joint.find('origin').get('xyz').split()]
-        if joint.get('type') == 'revolute':
-            axis = np.array([float(word) for word in joint.find('axis').get('xyz').split()])
-            turn = Rotation.from_rotvec(value(joint) * axis / np.linalg.norm(axis))
-            here[:3, :3] = turn.as_matrix()
-        return frame(joint.find('parent').get('link')) @ here
-
-    names = [link.get('name') for link in robot.findall('link')]
-    return {name: frame(name)[:3, 3] for name in names}
 
 
 def test_fingertips_are_those_of_a_person_with_the_same_angles():
