@@ -33,6 +33,11 @@ class Trigger:
         self._ready = self._active = False
         self._since: float | None = None
 
+    @property
+    def must_be_released(self) -> bool:
+        """Whether the level is active and arms nothing, because it was so too early."""
+        return self._since is not None and not (self._ready or self._active)
+
     def require_release(self) -> None:
         """Let the level count only after it was released."""
         self._ready = False

@@ -215,6 +215,8 @@ class Teleoperator:
     def _pull(self, level: bool | None, now: float, who: str) -> None:
         """Let the dead man's level ask for what it asks for."""
         request = self._trigger(level, now)
+        if self._trigger.must_be_released:
+            self.safety.refuse(f'{who} was active before it could arm; release it first')
         if request == 'toggle':
             request = 'disarm' if self.safety.state in ('armed', 'holding') else 'arm'
         if request is not None and self.request(request == 'arm', now, who) is not None:
