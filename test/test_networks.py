@@ -5,6 +5,7 @@ import torch
 
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
+from v2v_pose_ros.networks.widening import widen
 from v2v_pose_ros.runtimes.torch_runtime import fold_normalisation, TorchRuntime
 
 
@@ -112,3 +113,47 @@ def test_openvino_agrees_with_torch(stem, tmp_path):
 def test_networks_that_cannot_be_built_are_refused(values):
     with pytest.raises(ValueError, match=next(iter(values))):
         V2VConfig(**{'joints': 21, **values})
+
+
+def seasoned(config):
+    """A network whose normalisation has seen something, too."""
+    torch.manual_seed(1)
+    network = V2VPoseNet(config)
+    for _ in range(3):
+        network((torch.rand(2, 1, 16, 16, 16) < 0.2).float())
+    return network.eval()
+
+
+@pytest.mark.parametrize('stem', ['conv7', 'fold'])
+@pytest.mark.parametrize('channels', [(4, 6, 12, 16), (5, 8, 9, 12), (4, 6, 8, 10)])
+def test_a_widened_network_computes_the_same(channels, stem):
+    narrow = seasoned(V2VConfig(5, (4, 6, 8, 10), stem))
+    wide = V2VPoseNet(V2VConfig(5, channels, stem)).eval()
+    widen(narrow, wide)
+    grid = (torch.rand(2, 1, 32, 32, 32) < 0.1).float()
+    expected = narrow(grid)
+    assert (wide(grid) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_a_widened_network_learns_with_its_new_channels():
+    """Nothing old reads a new channel, and yet the first step of training reaches its weights."""
+    narrow = seasoned(V2VConfig(5, (4, 6, 8, 10)))
+    wide = V2VPoseNet(V2VConfig(5, (4, 6, 12, 16)))
+    widen(narrow, wide)
+    wide((torch.rand(2, 1, 16, 16, 16) < 0.2).float()).square().mean().backward()
+    weight = wide.encoder_decoder.up1[0].weight  # [in, out, ...]: from 12 channels, 8 of them old
+    assert (weight[8:] == 0).all()
+    assert weight.grad[8:].abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ('channels', 'stem', 'message'),
+    [
+        ((4, 6, 7, 10), 'conv7', 'does not fit into'),
+        ((4, 6, 8, 10), 'fold', 'differ in more than'),
+        ((6, 6, 8, 10), 'conv7', 'differ in more than'),  # no convolution where channels change
+    ],
+)
+def test_what_cannot_be_widened_is_refused(channels, stem, message):
+    with pytest.raises(ValueError, match=message):
+        widen(seasoned(V2VConfig(5, (4, 6, 8, 10))), V2VPoseNet(V2VConfig(5, channels, stem)))

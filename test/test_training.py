@@ -242,6 +242,24 @@ def test_a_run_starts_from_the_weights_of_a_model(tmp_path):
         assert torch.equal(again.network.state_dict()[key], value), key
 
 
+def test_a_run_starts_from_a_narrower_model_or_says_why_not(tmp_path):
+    def options(*channels, **more):
+        return TrainConfig(
+            **{**TINY, 'network': {**TINY['network'], 'channels': channels}, **more}
+        )
+
+    Trainer(options(4, 5, 6, 7), tmp_path / 'first', torch.device('cpu')).run()
+    path = str(tmp_path / 'first' / 'tiny.safetensors')
+    narrow = load_model(path).network
+    wider = Trainer(
+        options(4, 5, 8, 12, start_from=path), tmp_path / 'wider', torch.device('cpu')
+    ).network.eval()
+    grid = (torch.rand(1, 1, 16, 16, 16) < 0.1).float()
+    torch.testing.assert_close(wider(grid), narrow(grid), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match=r'start_from: .*as many channels or more'):
+        Trainer(options(3, 5, 6, 8, start_from=path), tmp_path / 'thinner', torch.device('cpu'))
+
+
 def test_the_refining_network_learns_the_middle_of_the_hand(tmp_path):
     config = TrainConfig(
         name='center',

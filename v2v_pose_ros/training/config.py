@@ -160,7 +160,8 @@ class OptimiserConfig(_Section):
 class TrainConfig(_Section):
     """A whole experiment.
 
-    `start_from` names a shipped model or a file whose weights the network begins with.
+    `start_from` names a shipped model or a file whose weights the network begins with; it may have
+    fewer channels (`networks.widening`).
     """
 
     name: Annotated[str, Field(pattern=r'^[a-z0-9_]+$')]

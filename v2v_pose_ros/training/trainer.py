@@ -23,9 +23,10 @@ from v2v_pose_ros.networks.baselines import BaselineNet
 from v2v_pose_ros.networks.build import kind_of, make_network
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.networks.v2v import PoseNet, V2VPoseNet
+from v2v_pose_ros.networks.widening import widen
 from v2v_pose_ros.runtimes import choose_device
 from v2v_pose_ros.training.batch import Batch
-from v2v_pose_ros.training.config import OptimiserConfig, RecordedConfig, TrainConfig
+from v2v_pose_ros.training.config import ConfigError, OptimiserConfig, RecordedConfig, TrainConfig
 from v2v_pose_ros.training.data import training_batches, validation_batches
 from v2v_pose_ros.training.losses import pose_loss, predicted_joints, shown_subjects
 
@@ -94,7 +95,10 @@ class Trainer:
         network = make_network(config.make_network())
         if config.start_from is not None:
             start = load_model(config.start_from, config.skeleton, kind_of(network.config))
-            network.load_state_dict(start.network.state_dict())
+            try:
+                widen(start.network, network)
+            except ValueError as error:
+                raise ConfigError(f'start_from: {config.start_from}: {error}') from error
         elif config.network.published_initialisation and isinstance(network, PoseNet):
             network.initialise_as_published()
         return network
