@@ -199,6 +199,18 @@ def test_a_view_shows_what_its_name_says(view, fingers, palm):
         assert nearer == (0 if view == 'thumb_edge' else 1)
 
 
+def test_more_hands_close_where_that_is_asked_for():
+    """A closed hand's fingertips are near the palm."""
+
+    def reach(**options):
+        joints = HandScenes(seed=4, options=replace(BARE, **options)).sample(200).joints
+        tips = joints[:, [11, 14, 17, 20]] - joints[:, :1]
+        return tips.norm(dim=-1).mean(1)
+
+    usual, closed = reach(), reach(closed=1.0)
+    assert (closed < 0.13).float().mean() > (usual < 0.13).float().mean() + 0.2
+
+
 def test_gestures_can_be_asked_for_by_name():
     scenes = HandScenes(seed=1, options=replace(BARE, gestures=('fist',)))
     joints = scenes.sample(16).joints

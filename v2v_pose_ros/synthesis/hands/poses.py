@@ -41,6 +41,8 @@ GESTURES: dict[str, tuple[tuple[float, ...], tuple[float, float], float]] = {
     'hook': ((0.15, 0.6, 0.6, 0.6, 0.6), (0, -5), 0),
     'tabletop': ((0.2, 0.5, 0.5, 0.5, 0.5), (5, 10), 0),
 }
+CLOSED = ('fist', 'point', 'thumb_up', 'hook', 'cylinder', 'card', 'tripod', 'pinch')
+"""Gestures of a hand that closes, whose fingers hide each other."""
 _NAMES = tuple(GESTURES)
 
 
@@ -79,13 +81,18 @@ def angles_from_curl(curl: Tensor, hook: Tensor, thumb: Tensor, spread: Tensor) 
 class HandPoseSampler(PoseSampler):
     """Draws joint angles [B, 22] of hands.
 
-    Two fifths are gestures, the rest free or between two poses.
+    Two fifths are gestures, the rest free or between two poses; a share of `closed` hands is put
+    in their place.
     """
 
     tolerance = 0.004
 
     def __init__(
-        self, model: HandModel, generator: torch.Generator, gestures: Sequence[str] = ()
+        self,
+        model: HandModel,
+        generator: torch.Generator,
+        gestures: Sequence[str] = (),
+        closed: float = 0.0,
     ) -> None:
         """Remember the hand and the source of randomness (on the hand's device).
 
@@ -93,9 +100,12 @@ class HandPoseSampler(PoseSampler):
             model: the hand.
             generator: on the hand's device.
             gestures: of GESTURES; these alone are drawn; all, and free poses, by default.
+            closed: share of gestures of CLOSED on top.
         """
         super().__init__(generator, LIMITS)
-        self.model = model
+        self.model, self.closed = model, closed
+        self._all = torch.arange(len(_NAMES), device=self.device)
+        self._closed = torch.tensor([_NAMES.index(name) for name in CLOSED], device=self.device)
         self._only = torch.tensor([_NAMES.index(name) for name in gestures], device=self.device)
         self._curl = torch.tensor([GESTURES[n][0] for n in _NAMES], device=self.device)
         self._thumb = torch.deg2rad(
@@ -108,19 +118,20 @@ class HandPoseSampler(PoseSampler):
     def draw(self, count: int) -> Tensor:
         """Return angles [B, 22] whose fingers may lie inside each other."""
         if len(self._only):
-            return self.clamp(self._gestures(count))
-        gesture, free = self._gestures(count), self._free(count)
+            return self.clamp(self._gestures(count, self._only))
+        gesture, free = self._gestures(count, self._all), self._free(count)
         kind = self.draws.uniform(count)
         mix = self.draws.uniform(count, 1)
-        between = mix * gesture + (1 - mix) * self._gestures(count)
+        between = mix * gesture + (1 - mix) * self._gestures(count, self._all)
         angles = torch.where((kind < 0.4)[:, None], gesture, free)
         angles = torch.where((kind > 0.8)[:, None], between, angles)
+        if self.closed:
+            closes = self.draws.chance(self.closed, count, 1)
+            angles = torch.where(closes, self._gestures(count, self._closed), angles)
         return self.clamp(angles)
 
-    def _gestures(self, count: int) -> Tensor:
-        pick = self.draws.choice(len(self._only) or len(_NAMES), count)
-        if len(self._only):
-            pick = self._only[pick]
+    def _gestures(self, count: int, among: Tensor) -> Tensor:
+        pick = among[self.draws.choice(len(among), count)]
         fan = torch.tensor([0.0, 1.0, 0.2, -0.5, -1.2], device=self.device)
         spread = (self._spread[pick, None] + 0.07 * self.draws.normal(count, 1)) * fan
         curl = self._curl[pick] + 0.08 * self.draws.normal(count, 5)

@@ -49,6 +49,7 @@ class SceneOptions(CommonOptions):
         clutter: share with small things beside the hand.
         other_hand: share with a left hand close by.
         sleeve: share with a sleeve.
+        closed: share of hands that close to a fist or grip, over and above those of other poses.
         gestures: the gestures, some of `poses.GESTURES`; all and free poses too by default.
         views: the views, some of `VIEWS`; those that `raised` tells by default.
     """
@@ -58,6 +59,7 @@ class SceneOptions(CommonOptions):
     clutter: float = 0.35
     other_hand: float = 0.1
     sleeve: float = 0.4
+    closed: float = 0.0
     gestures: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
 
@@ -79,7 +81,9 @@ class HandScenes(SubjectScenes):
         """Create the generator of windows of S x S pixels."""
         self.model = HandModel(device)
         super().__init__(self.model.device, seed, options or SceneOptions(), window)
-        self.poses = HandPoseSampler(self.model, self.generator, self.options.gestures)
+        self.poses = HandPoseSampler(
+            self.model, self.generator, self.options.gestures, self.options.closed
+        )
         objects = superquadric_faces(self.device)
         self._object_faces = torch.cat(
             [objects + k * (int(objects.max()) + 1) for k in range(_OBJECTS)]
