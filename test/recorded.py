@@ -167,7 +167,7 @@ class FakeEstimator:
         self.pause = pause
         self.frames = 0
 
-    def __call__(self, depth, camera, reference=None, passes=None, handedness=None):
+    def __call__(self, depth, camera, reference=None, passes=None, handedness=None, thorough=True):
         """Return one hand, or none where there are no measurements."""
         self.frames += 1
         time.sleep(self.pause)

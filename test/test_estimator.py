@@ -176,6 +176,30 @@ def test_the_surer_candidate_wins():
     np.testing.assert_allclose(bounding_box_middle(skeleton.positions), [0.15, 0, 0.7], atol=0.005)
 
 
+def test_a_thorough_search_finds_what_is_in_the_middle_of_something_large():
+    """A hand on a board: neither the board's middle nor its ends are near it."""
+
+    class KnowsRelief(Centroid):
+        """Knows what stands out of a plane, if it is not far from the middle of the cube."""
+
+        def __call__(self, grids):
+            nearer = grids.clone()
+            back = int(torch.nonzero(grids[0, 0])[:, 0].max()) - 3
+            nearer[:, :, back:] = 0
+            there = torch.nonzero(nearer[0, 0]).float()
+            known = len(there) > 60 and bool((there.mean(0)[1:] - 23.5).abs().max() < 14)
+            self.height = 0.9 if known else 0.05
+            return super().__call__(nearer if known else grids)
+
+    board = blob(0, 0, 0.9, size=1.0)
+    depth = np.where(blob(0.23, -0.14, 0.85, size=0.08) > 0, np.float32(0.85), board)
+    run = estimator(KnowsRelief(), min_confidence=0.5)
+    assert run(depth, CAMERA, thorough=False).skeletons == ()
+    (skeleton,) = run(depth, CAMERA).skeletons
+    middle = bounding_box_middle(skeleton.positions)
+    np.testing.assert_allclose(middle, [0.23, -0.14, 0.85], atol=0.01)
+
+
 def test_nothing_is_found_where_nothing_is():
     run = estimator(Centroid())
     assert run(np.zeros((240, 320), np.float32), CAMERA).skeletons == ()

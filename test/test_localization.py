@@ -8,6 +8,7 @@ from v2v_pose_ros.localization import (
     crop_points,
     find_reference,
     LocalizerOptions,
+    look_over,
     refinement_crop,
 )
 from v2v_pose_ros.localization.planes import on_planes
@@ -141,3 +142,18 @@ def test_only_the_pixels_asked_for_are_taken_out():
     flat = on_planes(image, left, 1.0)
     assert flat[left].mean() > 0.95
     assert not flat[~left].any()
+
+
+def test_looking_over_goes_everywhere_on_what_is_near_and_there_alone():
+    board = (-0.3, -0.22, 0.3, 0.22, 0.6)
+    places = np.array(list(look_over(scene(WALL, board), CAMERA, CUBE)))
+    columns, rows = np.meshgrid(np.linspace(-0.29, 0.29, 9), np.linspace(-0.21, 0.21, 7))
+    for x, y in zip(columns.ravel(), rows.ravel(), strict=True):
+        assert np.abs(places - [x, y, 0.6]).max(axis=1).min() < 0.6 * CUBE
+    assert np.abs(places[:, 2] - 0.6).max() < 0.05, 'the wall is farther away than two cubes'
+    assert len(places) < 60
+
+
+def test_looking_over_nothing_or_for_people_gives_nothing():
+    assert list(look_over(np.zeros((240, 320), np.float32), CAMERA, CUBE)) == []
+    assert list(look_over(scene(WALL, HAND), CAMERA, 2.0, subject='body')) == []

@@ -32,7 +32,7 @@ class Scripted:
         assert not others
         return depth
 
-    def __call__(self, depth, camera, reference=None, passes=None, handedness=None):
+    def __call__(self, depth, camera, reference=None, passes=None, handedness=None, **_):
         self.asked.append(
             None if reference is None else tuple(np.round(np.float64(reference), 3).tolist())
         )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 import itertools
-import time
 
 import numpy as np
 import torch
@@ -20,13 +19,16 @@ from v2v_pose_ros.defaults import (
     PASSES,
 )
 from v2v_pose_ros.estimator.device_reading import make_reader
+from v2v_pose_ros.estimator.fusion import fused
 from v2v_pose_ros.estimator.occlusion import occluded_joints
 from v2v_pose_ros.estimator.reading import CubeReader, SkeletonEstimate
 from v2v_pose_ros.estimator.separation import hide_subjects, MARGIN
+from v2v_pose_ros.estimator.stopwatch import Stopwatch
 from v2v_pose_ros.localization import (
     bounding_box_middle,
     find_candidates,
     LocalizerOptions,
+    look_over,
     refinement_crop,
 )
 from v2v_pose_ros.models import load_model, Model
@@ -36,7 +38,9 @@ from v2v_pose_ros.skeletons import Skeleton
 __all__ = ['Estimate', 'PoseEstimator', 'SkeletonEstimate']
 
 _CANDIDATES = 8  # reference points tried at most where a subject is searched for
+_PLACES = 10  # more of them, where these have led to nothing that is likely
 _SURE = 0.75  # confidence at which the search ends
+_LIKELY = 0.6  # confidence without which a thorough search goes on
 _HOPE = 0.2  # confidence from which on a cube follows what it shows
 _SETTLED = 0.15  # of the cube: a shorter way to go is left to the second pass
 _STEPS = 4  # moves of the cube from one candidate
@@ -52,25 +56,13 @@ class Estimate:
     timings: dict[str, float]
 
 
-class _Stopwatch:
-    """Seconds per stage; stages met again add up."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
-
-
 class PoseEstimator:
     """The pipeline of the paper: reference point, refinement, grid, network, joints.
 
     Several models make an ensemble: their joints are averaged (the paper's epoch ensemble).  With
     `passes` of two or more, the cube is moved to the middle of the joints found before, which
-    corrects reference points that a forearm or a distraction has pulled away.
+    corrects reference points that a forearm or a distraction has pulled away; what the passes say
+    is averaged.
 
     The networks know right hands; left ones are mirrored on their way through.  With the
     handedness 'auto', what is found is looked at both ways, and the surer one counts.
@@ -170,7 +162,7 @@ class PoseEstimator:
                 `defaults.DEPTH_RANGES` by default.
             handedness: which hand it is, or 'auto'.
             passes: how often the network sees the frame; from the second time on the cube is
-                centred on the joints found before.
+                centred on the joints found before, and the joints are averaged.
             cube_size: edge of the cube in metres; the models' own by default.
             min_confidence: skeletons of a lower mean confidence are not reported.
             refinement: a network that refines the reference point.
@@ -211,6 +203,7 @@ class PoseEstimator:
         *,
         subjects: int = 1,
         handedness: str | None = None,
+        thorough: bool = True,
     ) -> Estimate:
         """Estimate the skeletons in a frame.
 
@@ -222,6 +215,8 @@ class PoseEstimator:
             subjects: how many are searched for at most, the nearest first; at a reference point
                 there is one.
             handedness: of the subject; the estimator's own by default.
+            thorough: search everywhere before nothing is found, which takes twice as long; who
+                follows a stream rather looks at the next frame.
 
         Returns:
             The skeletons in the order in which they were found, numbered from 1 on; none where no
@@ -236,12 +231,12 @@ class PoseEstimator:
                 f'{camera.width} x {camera.height}'
             )
         side = self.handedness if handedness is None else handedness
-        watch = _Stopwatch()
+        watch = Stopwatch()
         found: list[SkeletonEstimate] = []
         for number in range(1, (subjects if reference is None else 1) + 1):
             rest = self.without(depth, camera, [each.positions for each in found])
             if reference is None:
-                best = self._search(rest, camera, side, watch)
+                best = self._search(rest, camera, side, watch, thorough)
             else:
                 best = self._pass(self._reader, rest, camera, reference, side, watch)
             best = self._settle(rest, camera, best, passes or self.passes, watch)
@@ -264,7 +259,7 @@ class PoseEstimator:
             A skeleton or none, and the place that was looked at; None as place when there is none
             that was not refused.
         """
-        watch = _Stopwatch()
+        watch = Stopwatch()
         for place in itertools.islice(self._candidates(depth, camera), _CANDIDATES):
             watch.lap('localization')
             same = _SAME_PLACE * self.cube_size
@@ -294,24 +289,49 @@ class PoseEstimator:
         camera: Camera,
         best: SkeletonEstimate | None,
         passes: int,
-        watch: _Stopwatch,
+        watch: Stopwatch,
     ) -> SkeletonEstimate | None:
-        """Centre the cube on the joints, again and again, until all passes are done."""
-        for _ in range(passes - 1 if best is not None else 0):
-            assert best is not None
-            centre = bounding_box_middle(best.positions)
+        """Centre the cube on the joints, again and again, and take all passes together."""
+        if best is None:
+            return None
+        looks = [best]
+        for _ in range(passes - 1):
+            centre = bounding_box_middle(looks[-1].positions)
             result = self._pass(self._reader, depth, camera, centre, best.handedness, watch)
             if result is None:
                 break
-            best = result
-        return best
+            looks.append(result)
+        return fused(looks) if len(looks) > 1 else best
 
     def _search(
-        self, depth: FloatArray, camera: Camera, side: str, watch: _Stopwatch
+        self, depth: FloatArray, camera: Camera, side: str, watch: Stopwatch, thorough: bool
     ) -> SkeletonEstimate | None:
         """Return the most confident of what is found from the candidates on."""
-        best: SkeletonEstimate | None = None
-        for candidate in itertools.islice(self._candidates(depth, camera), _CANDIDATES):
+        candidates = itertools.islice(self._candidates(depth, camera), _CANDIDATES)
+        best = self._best_of(candidates, None, depth, camera, side, watch)
+        if not thorough:
+            return best
+        if best is not None and best.confidence < _SURE:  # hope or not, from where it seems to be
+            middle = bounding_box_middle(best.positions)
+            best = self._best_of([middle], best, depth, camera, side, watch)
+        if best is None or best.confidence < _LIKELY:
+            subject = self.skeleton.name
+            places = look_over(depth, camera, self.cube_size, self.localizer, subject)
+            places = itertools.islice(places, _PLACES)
+            best = self._best_of(places, best, depth, camera, side, watch)
+        return best
+
+    def _best_of(
+        self,
+        candidates: Iterable[FloatArray],
+        best: SkeletonEstimate | None,
+        depth: FloatArray,
+        camera: Camera,
+        side: str,
+        watch: Stopwatch,
+    ) -> SkeletonEstimate | None:
+        """Follow candidates until one is sure; return the surest, which may be the best before."""
+        for candidate in candidates:
             watch.lap('localization')
             result = self._follow(depth, camera, candidate, side, watch, _STEPS)
             if result is not None and (best is None or result.confidence > best.confidence):
@@ -326,7 +346,7 @@ class PoseEstimator:
         camera: Camera,
         centre: FloatArray,
         side: str,
-        watch: _Stopwatch,
+        watch: Stopwatch,
         steps: int,
     ) -> SkeletonEstimate | None:
         """Move the cube after the joints, as along an arm to its hand, while there is hope."""
@@ -368,7 +388,7 @@ class PoseEstimator:
         camera: Camera,
         centre: FloatArray,
         side: str,
-        watch: _Stopwatch,
+        watch: Stopwatch,
     ) -> SkeletonEstimate | None:
         """Voxelise the cube about a centre and read the joints; None where it is empty."""
         read, lap = reader.read, watch.lap

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from v2v_pose_ros.camera import Camera, FloatArray
 from v2v_pose_ros.localization.cubes import bounding_box_middle, crop_points, refinement_crop
-from v2v_pose_ros.localization.hands import find_hands
+from v2v_pose_ros.localization.hands import find_hands, look_over_hands
 from v2v_pose_ros.localization.options import LocalizerOptions
 from v2v_pose_ros.localization.people import find_people
 
@@ -20,6 +20,7 @@ __all__ = [
     'crop_points',
     'find_candidates',
     'find_reference',
+    'look_over',
     'refinement_crop',
 ]
 
@@ -45,6 +46,22 @@ def find_candidates(
         subject: the skeleton that is looked for, 'hand' or 'body'.
     """
     return _FINDERS[subject](depth, camera, cube_size, options or LocalizerOptions.of(subject))
+
+
+def look_over(
+    depth: FloatArray,
+    camera: Camera,
+    cube_size: float,
+    options: LocalizerOptions | None = None,
+    subject: str = 'hand',
+) -> Iterator[FloatArray]:
+    """Yield more places [3] where candidates have led to nothing sure; none for people.
+
+    Arguments as of `find_candidates`.
+    """
+    if subject == 'hand':
+        options = options or LocalizerOptions.of(subject)
+        yield from look_over_hands(depth, camera, cube_size, options)
 
 
 def find_reference(

@@ -26,6 +26,10 @@ _MIN_AREA = 0.0008
 _WINDOW = 0.15  # half width in metres about a component that gives the first centre of mass
 _ITERATIONS = 5  # how often the cube is cropped again
 _STEP = 0.03  # metres between neighbouring pixels of one surface on the thinned image
+_BEHIND = 2.0  # cubes: what lies farther behind the nearest point is not looked over
+_APART = 0.4  # of the cube: distance of the places that are looked over
+_INWARDS = 0.12  # of the cube: from a surface to the middle of what it may belong to
+_ABOUT = 0.32  # of the cube: half width of what gives a place its middle
 
 
 def find_hands(
@@ -64,6 +68,29 @@ def find_hands(
             if all(np.abs(centre - other).max() > 0.2 * cube_size for other in found):
                 found.append(centre)
                 yield centre
+
+
+def look_over_hands(
+    depth: FloatArray, camera: Camera, cube_size: float, options: LocalizerOptions
+) -> Iterator[FloatArray]:
+    """Yield places [3] all over what is near, the nearest first.
+
+    For images in which `find_hands` has led to nothing sure: a hand that lies on something, or
+    that the image's border cuts, may be in the middle of a component, or a small part of one.
+    Arguments as there.
+    """
+    image = thin(depth, camera, options)
+    cloud = image.points[image.valid]
+    if not len(cloud):
+        return
+    cloud = cloud[cloud[:, 2] < cloud[:, 2].min() + _BEHIND * cube_size]
+    rest = cloud[np.argsort(cloud[:, 2], kind='stable')]
+    while len(rest):
+        start = rest[0] + np.array([0, 0, _INWARDS * cube_size], np.float32)
+        place = _centre_of_mass(cloud, start, 2 * _ABOUT * cube_size, 1)
+        yield place
+        away = np.abs(rest - rest[0]).max(axis=1) > _APART * cube_size
+        rest = rest[away & (np.abs(rest - place).max(axis=1) > _APART * cube_size)]
 
 
 def _components(

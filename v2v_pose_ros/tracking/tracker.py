@@ -303,7 +303,7 @@ class Tracker:
                 if any(self._acquirable(each, stamp, {}) for each in estimate.skeletons):
                     return estimate
                 _add(timings, estimate)
-        return self.estimator(depth, camera, reference)
+        return self.estimator(depth, camera, reference, thorough=False)
 
     def _belongs(self, place: FloatArray, seen: Iterable[SkeletonEstimate]) -> bool:
         """Tell whether a place is somebody's who is seen: nearer to them than half a cube."""
