@@ -11,6 +11,7 @@ from v2v_pose_ros.skeletons import FINGERS, HAND
 from v2v_pose_ros.synthesis.hands.model import HandModel, HandShape
 from v2v_pose_ros.synthesis.hands.poses import HandPoseSampler
 from v2v_pose_ros.teleoperation import anatomy
+from v2v_pose_ros.teleoperation.following import Following
 from v2v_pose_ros.teleoperation.hand import wrist_frame
 from v2v_pose_ros.teleoperation.retargeting import make_retargeter, RobotOptions
 from v2v_pose_ros.teleoperation.robot_hand import fingertips, SPEED, urdf
@@ -67,3 +68,15 @@ def test_with_all_joints_at_zero_every_finger_is_straight_within_five_degrees():
         steps = np.diff([places[f'{finger}_{part}'] for part in parts], axis=0)
         directions = steps / np.linalg.norm(steps, axis=1, keepdims=True)
         np.testing.assert_allclose(directions @ directions.T, 1.0, atol=4e-3)
+
+
+@pytest.mark.parametrize('handedness', ['right', 'left'])
+def test_commands_are_compared_with_the_hand_on_the_side_that_it_is_of(handedness):
+    angles = poses(1)
+    joints = model()(HandShape.mean(1, model().components), angles).joints.numpy()[0].astype(float)
+    mirror = np.array([-1, 1, 1]) if handedness == 'left' else np.ones(3)
+    following = Following()
+    following.see(7, joints * mirror, handedness)
+    errors = following.finger_errors(7, angles[0, 2:].numpy())
+    assert np.median(errors) < 1.0
+    assert following.finger_errors(8, angles[0, 2:].numpy()) is None

@@ -92,6 +92,18 @@ def test_after_a_loss_the_command_stays_until_armed_again_and_then_moves_slowly(
     np.testing.assert_allclose(command.hand.wrist.position, [0.4, 0, 0.5])
 
 
+def test_speed_limits_hold_over_short_holds_of_a_fast_camera():
+    """Every other frame of a 90 Hz camera is unsure."""
+    operator = armed(TeleoperatorOptions(wrist=WristLimits(linear=0.5)))
+    start = operator.teleoperator.command.hand.wrist.position
+    began, far = operator.now, open_hand((0.1, 0.0, 0.5))
+    for index in range(30):
+        operator.now += 1 / 90 - PERIOD  # show adds a period of 30 Hz
+        operator.show(far, confidence=0.9 if index % 2 else 0.1)
+    way = np.linalg.norm(operator.teleoperator.command.hand.wrist.position - start)
+    assert 0.01 < way <= 0.5 * (operator.now - began) + 1e-6
+
+
 def test_the_operator_disarms_at_once():
     operator = armed()
     operator.teleoperator.request(False, operator.now, 'a test')

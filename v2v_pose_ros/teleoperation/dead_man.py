@@ -31,16 +31,17 @@ class Trigger:
         """
         self._toggles, self._delay = toggles, delay
         self._ready = self._active = False
+        self._demanded = True
         self._since: float | None = None
 
     @property
     def must_be_released(self) -> bool:
         """Whether the level is active and arms nothing, because it was so too early."""
-        return self._since is not None and not (self._ready or self._active)
+        return self._since is not None and self._demanded
 
     def require_release(self) -> None:
         """Let the level count only after it was released."""
-        self._ready = False
+        self._ready, self._demanded = False, True
 
     def interrupt(self) -> None:
         """Let a level that did not last long enough yet last anew."""
@@ -59,6 +60,7 @@ class Trigger:
             fell, self._active = self._active, False
             pressed, self._since = self._since is not None, None
             self._ready = active is False or (self._ready and not pressed)
+            self._demanded = not self._ready
             return 'disarm' if fell and not self._toggles else None
         if self._since is None:
             self._since = now

@@ -29,12 +29,13 @@ class Following:
     def __init__(self) -> None:
         """Start without any hand."""
         self._hands: OrderedDict[int, Floats] = OrderedDict()
+        self._sides: dict[int, str] = {}
 
-    def see(self, stamp: int, positions: Floats) -> None:
-        """Take in the joints [21, 3] of a frame in metres; stamps are nanoseconds."""
-        self._hands[stamp] = positions
+    def see(self, stamp: int, positions: Floats, handedness: str = 'right') -> None:
+        """Take in a hand's joints [21, 3] of a frame in metres; stamps are nanoseconds."""
+        self._hands[stamp], self._sides[stamp] = positions, handedness
         while len(self._hands) > KEPT:
-            self._hands.popitem(last=False)
+            self._sides.pop(self._hands.popitem(last=False)[0])
 
     def hand(self, stamp: int) -> Floats | None:
         """Return the joints [21, 3] of a frame, None where nobody saw them."""
@@ -43,7 +44,9 @@ class Following:
     def finger_errors(self, stamp: int, angles: Floats) -> Floats | None:
         """Return how far commanded finger angles [20], in rad, are off, in degrees."""
         hand = self.hand(stamp)
-        return None if hand is None else np.rad2deg(np.abs(angles - finger_angles(hand)))
+        if hand is None:
+            return None
+        return np.rad2deg(np.abs(angles - finger_angles(hand, self._sides[stamp])))
 
     def fingertip_errors(self, stamp: int, angles: Floats) -> Floats | None:
         """Return how far the fingertips [5] of ``robot_hand`` are off, in millimetres.

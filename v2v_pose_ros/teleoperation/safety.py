@@ -78,18 +78,28 @@ class Safety:
 
     Attributes:
         state: disarmed, armed, holding or lost.
-        reason: why it is not armed, in words.
+        refusal: why it was not armed when it was asked to be, in words.
     """
 
     def __init__(self, options: SafetyOptions | None = None) -> None:
         """Start disarmed; the options may be changed at any time."""
         self.options = options or SafetyOptions()
         self.state: SafetyState = 'disarmed'
-        self.reason = 'not armed yet'
+        self.refusal = ''
+        self._cause = 'not armed yet'
         self._unseen: str | None = 'no skeleton came yet'
         self._wrist: NDArray[np.float64] | None = None
         self._stamp: float | None = None
         self._arrival = self._seen = -math.inf
+
+    @property
+    def reason(self) -> str:
+        """Why it is not armed, in words; empty while it is."""
+        if not self.refusal:
+            return self._cause
+        if self.state == 'lost':
+            return f'{self._cause}; not armed again: {self.refusal}'
+        return f'not armed: {self.refusal}'
 
     @property
     def follows(self) -> bool:
@@ -105,24 +115,24 @@ class Safety:
         """Follow from now on; return why not when the hand is not seen well."""
         if (problem := self.obstacle(now)) is not None:
             return self.refuse(problem)
-        self.state, self.reason = 'armed', ''
+        self._become('armed', '')
         return None
 
     def refuse(self, problem: str) -> str:
-        """Remember why it was not armed, and return it."""
-        if self.state == 'disarmed':
-            self.reason = f'not armed: {problem}'
+        """Remember why it was not armed, and return it; empty where nothing stands against it."""
+        if self.state in ('disarmed', 'lost'):
+            self.refusal = problem
         return problem
 
     def disarm(self, reason: str) -> None:
         """Follow no longer, whatever the state."""
         if self.state != 'disarmed':
-            self.state, self.reason = 'disarmed', reason
+            self._become('disarmed', reason)
 
     def lose(self, reason: str) -> None:
         """Follow no longer until armed again, because something went wrong."""
         if self.state in ('armed', 'holding'):
-            self.state, self.reason = 'lost', reason
+            self._become('lost', reason)
 
     def see(self, sighting: Sighting, now: float) -> None:
         """Take in a frame that arrived now."""
@@ -137,7 +147,7 @@ class Safety:
             if jump > self.options.max_jump:
                 self.lose(f'the hand jumped by {jump:.2f} m')
             elif self.state == 'holding':
-                self.state, self.reason = 'armed', ''
+                self._become('armed', '')
         self.tick(now)
 
     def tick(self, now: float) -> None:
@@ -145,11 +155,14 @@ class Safety:
         if self.state == 'armed' and (silence := self._silence(now)):
             self._interrupt(silence)
         if self.state == 'holding' and now - self._seen > self.options.grace:
-            self.lose(self.reason)
+            self.lose(self._cause)
 
     def _interrupt(self, reason: str) -> None:
         if self.state in ('armed', 'holding'):
-            self.state, self.reason = 'holding', reason
+            self._become('holding', reason)
+
+    def _become(self, state: SafetyState, cause: str) -> None:
+        self.state, self._cause, self.refusal = state, cause, ''
 
     def _silence(self, now: float) -> str | None:
         if now - self._arrival > self.options.timeout:

@@ -144,7 +144,7 @@ class Teleoperator:
             delay=self.options.gesture_time if self.options.dead_man == 'gesture' else 0.0,
         )
         self._heartbeat = Heartbeat(self.options.heartbeat)
-        self._gesture = False
+        self._gesture = self._asked_to_release = False
         self._wrist = WristFollower(self.options.wrist)
         speed = np.full(len(anatomy.LIMITS), self.options.finger_speed)
         self._fingers = JointFollower(anatomy.LIMITS[:, 0], anatomy.LIMITS[:, 1], speed)
@@ -155,7 +155,15 @@ class Teleoperator:
         self._state: SafetyState = 'disarmed'
 
     def request(self, arm: bool, now: float, who: str) -> str | None:
-        """Arm or disarm; return why it cannot be."""
+        """Arm or disarm; return why it cannot be.
+
+        Who disarms from outside ends what a dead man has begun, too: it has to be released.
+        """
+        if not arm:
+            self._trigger.require_release()
+        return self._request(arm, now, who)
+
+    def _request(self, arm: bool, now: float, who: str) -> str | None:
         if not arm:
             self.safety.disarm(f'disarmed by {who}')
             self._stand_still()
@@ -172,6 +180,7 @@ class Teleoperator:
 
     def beat(self, active: bool, now: float) -> None:
         """Take in a message of the dead man's topic."""
+        self.tick(now)  # a silence until now was one, whoever noticed it
         self._heartbeat.beat(active, now)
         self.tick(now)
 
@@ -180,6 +189,8 @@ class Teleoperator:
         self.safety.tick(now)
         if self.options.dead_man == 'topic':
             self._pull(self._heartbeat.level(now), now, 'the dead-man topic')
+        elif self.options.dead_man == 'gesture' and self.safety.obstacle(now) is not None:
+            self._trigger.interrupt()
         self._stand_still()
 
     def see(self, skeleton: Skeleton, now: float) -> None:
@@ -197,7 +208,8 @@ class Teleoperator:
             self._know(skeleton.subject, now)
             self.measured = self._meter(positions, skeleton.subject, skeleton.stamp, now)
         if self.options.dead_man == 'gesture':
-            self._watch(self.measured, now)
+            # What may not be followed says nothing of what the operator's fingers do either.
+            self._watch(self.measured if self.safety.obstacle(now) is None else None, now)
         self.tick(now)
         if self.safety.follows and self.measured is not None:
             self._follow(self.measured, now)
@@ -217,9 +229,13 @@ class Teleoperator:
         request = self._trigger(level, now)
         if self._trigger.must_be_released:
             self.safety.refuse(f'{who} was active before it could arm; release it first')
+            self._asked_to_release = True
+        elif self._asked_to_release:
+            self.safety.refuse('')
+            self._asked_to_release = False
         if request == 'toggle':
             request = 'disarm' if self.safety.state in ('armed', 'holding') else 'arm'
-        if request is not None and self.request(request == 'arm', now, who) is not None:
+        if request is not None and self._request(request == 'arm', now, who) is not None:
             self._trigger.refused()
 
     def _know(self, subject: str, now: float) -> None:
@@ -241,7 +257,7 @@ class Teleoperator:
     def _follow(self, hand: Hand, now: float) -> None:
         period = min(max(now - self._commanded, _SHORTEST_STEP), _LONGEST_STEP)
         if self.command is None or self.command.held:  # the robot stood still until now
-            period = _FIRST_STEP
+            period = min(period, _FIRST_STEP)
         self._commanded = now
         joints = None
         if self._retarget is not None and self._joints is not None:

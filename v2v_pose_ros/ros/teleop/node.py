@@ -213,9 +213,10 @@ class TeleopNode(ManagedNode):
     def _tool(self) -> RigidTransform:
         """Return where the arm's tool is in the frame of the skeletons; raise ToolUnknown."""
         now, frames = self.get_clock().now(), (self._reader.frame, self._settings.tool_frame)
+        fresh = Duration(seconds=min(FRESH, 1e-9 * now.nanoseconds))  # simulated time begins at 0
         try:
             # The latest transform may be of any age; one that reaches until a moment ago is not.
-            self._transforms.lookup(*frames, (now - Duration(seconds=FRESH)).to_msg())
+            self._transforms.lookup(*frames, (now - fresh).to_msg())
             return self._transforms.lookup(*frames, Time())
         except TransformUnavailable as error:
             raise ToolUnknown(str(error)) from None

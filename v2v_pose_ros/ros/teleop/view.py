@@ -48,7 +48,8 @@ class TeleopView:
     def _on_hands(self, message: SkeletonArray) -> None:
         for hand in message.skeletons:
             if hand.skeleton_name == HAND.name and (positions := positions_of(hand)) is not None:
-                self._following.see(nanoseconds(message), positions)
+                side = hand.handedness or 'right'
+                self._following.see(nanoseconds(message), positions, side)
                 return
 
     def _on_joints(self, message: JointState) -> None:
