@@ -17,6 +17,7 @@ from teleop_hands import fist, open_hand, pinching_hand
 
 from v2v_pose_ros.msg import SkeletonArray
 from v2v_pose_ros.skeletons import HAND
+from v2v_pose_ros.teleoperation.robot_hand import urdf
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = f'{os.environ.get("PYTHONPATH", "")}:{Path(__file__).parent}'
@@ -109,8 +110,10 @@ def moving(bench: TeleopBench, frames: int = 15) -> float:
     return last
 
 
-def test_nothing_is_commanded_before_arming(start):
-    bench, _ = start({**COMMANDS, **MEASURED})
+def test_nothing_is_commanded_before_arming(start, tmp_path):
+    file = tmp_path / 'hand.urdf'
+    file.write_text(urdf())
+    bench, _ = start({**COMMANDS, **MEASURED}, robot='direct', urdf=str(file))
     bench.show_until(lambda: bool(bench.received['measured/wrist_pose']), open_hand(), 'a hand')
     for positions in (open_hand(), pinching_hand(), None, open_hand((0.4, 0, 0.5)), open_hand()):
         bench.show(positions, frames=15)
@@ -118,7 +121,9 @@ def test_nothing_is_commanded_before_arming(start):
     assert bench.state == 'disarmed'
     assert commands(bench) == 0
     bench.arm(open_hand())
-    bench.show_until(lambda: commands(bench) > 0, open_hand(), 'a command')
+    bench.show_until(
+        lambda: all(bench.received[topic] for topic in COMMANDS), open_hand(), 'every command'
+    )
 
 
 LOSSES = {
