@@ -47,7 +47,9 @@ class HesitantEstimator:
         """There is nobody else."""
         return depth
 
-    def __call__(self, depth, camera, reference=None, passes=None, subjects=1, handedness='right'):
+    def __call__(
+        self, depth, camera, reference=None, passes=None, subjects=1, handedness='right', **_
+    ):
         """Return the hand, wherever it was looked for."""
         if error := next(self.failures, None):
             self.failed += 1

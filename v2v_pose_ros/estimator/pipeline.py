@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-import itertools
 
 import numpy as np
 import torch
@@ -17,34 +16,23 @@ from v2v_pose_ros.defaults import (
     HANDEDNESSES,
     MIN_CONFIDENCE,
     PASSES,
+    REFINEMENT,
 )
 from v2v_pose_ros.estimator.device_reading import make_reader
 from v2v_pose_ros.estimator.fusion import fused
 from v2v_pose_ros.estimator.occlusion import occluded_joints
-from v2v_pose_ros.estimator.reading import CubeReader, SkeletonEstimate
+from v2v_pose_ros.estimator.reading import SkeletonEstimate
+from v2v_pose_ros.estimator.search import look, Search, View
 from v2v_pose_ros.estimator.separation import hide_subjects, MARGIN
 from v2v_pose_ros.estimator.stopwatch import Stopwatch
-from v2v_pose_ros.localization import (
-    bounding_box_middle,
-    find_candidates,
-    LocalizerOptions,
-    look_over,
-    refinement_crop,
-)
-from v2v_pose_ros.models import load_model, Model
+from v2v_pose_ros.localization import bounding_box_middle, LocalizerOptions
+from v2v_pose_ros.models import choose_refinement, load_model, Model
 from v2v_pose_ros.runtimes import make_runtime, Runtime
 from v2v_pose_ros.skeletons import Skeleton
 
 __all__ = ['Estimate', 'PoseEstimator', 'SkeletonEstimate']
 
-_CANDIDATES = 8  # reference points tried at most where a subject is searched for
-_PLACES = 10  # more of them, where these have led to nothing that is likely
-_SURE = 0.75  # confidence at which the search ends
-_LIKELY = 0.6  # confidence without which a thorough search goes on
-_HOPE = 0.2  # confidence from which on a cube follows what it shows
-_SETTLED = 0.15  # of the cube: a shorter way to go is left to the second pass
-_STEPS = 4  # moves of the cube from one candidate
-_GLANCE_STEPS = 1  # the same, where others wait for their turn
+_GLANCE_STEPS = 1  # moves of the cube where others wait for their turn
 _SAME_PLACE = 0.2  # of the cube: a candidate that is nearer to one refused is the same
 
 
@@ -101,7 +89,7 @@ class PoseEstimator:
         self._scout = make_reader(models, runtimes, cube_size) if mirrors else self._reader
         self.localizer = localizer or LocalizerOptions.of(self.skeleton.name)
         self.min_confidence = min_confidence
-        self._refinement = refinement
+        self._search = Search(self._scout, refinement)
         self.handedness = handedness if self.skeleton.name == 'hand' else ''
         self.passes = passes
 
@@ -148,7 +136,7 @@ class PoseEstimator:
         passes: int = PASSES,
         cube_size: float | None = None,
         min_confidence: float = MIN_CONFIDENCE,
-        refinement: str | None = None,
+        refinement: str | None = REFINEMENT,
         flip_test: bool = FLIP_TEST,
     ) -> PoseEstimator:
         """Load models by name or path and make them ready.
@@ -165,7 +153,8 @@ class PoseEstimator:
                 centred on the joints found before, and the joints are averaged.
             cube_size: edge of the cube in metres; the models' own by default.
             min_confidence: skeletons of a lower mean confidence are not reported.
-            refinement: a network that refines the reference point.
+            refinement: a network that refines the reference points of a search; 'auto' takes the
+                shipped one, if any, and None none.
             flip_test: look at people in the mirror, too, and average; hands are not symmetric.
 
         Raises:
@@ -175,8 +164,10 @@ class PoseEstimator:
         names = [models] if isinstance(models, str) else list(models)
         loaded = [load_model(name, skeleton) for name in names]
         refining = None
-        if refinement and loaded:
-            refining = load_model(refinement, loaded[0].info.skeleton, kind='refinement')
+        if loaded:
+            looked_for = loaded[0].info.skeleton
+            if chosen := choose_refinement(refinement, looked_for):
+                refining = load_model(chosen, looked_for, kind='refinement')
         return cls(
             loaded,
             [make_runtime(model, runtime, device) for model in loaded],
@@ -235,11 +226,12 @@ class PoseEstimator:
         found: list[SkeletonEstimate] = []
         for number in range(1, (subjects if reference is None else 1) + 1):
             rest = self.without(depth, camera, [each.positions for each in found])
+            view = View(rest, camera, side, watch)
             if reference is None:
-                best = self._search(rest, camera, side, watch, thorough)
+                best = self._search(view, self.localizer, thorough=thorough)
             else:
-                best = self._pass(self._reader, rest, camera, reference, side, watch)
-            best = self._settle(rest, camera, best, passes or self.passes, watch)
+                best = look(self._reader, view, reference)
+            best = self._settle(view, best, passes or self.passes)
             if best is None or best.confidence < self.min_confidence:
                 break
             found.append(replace(_with_occlusion(best), number=number))
@@ -259,18 +251,23 @@ class PoseEstimator:
             A skeleton or none, and the place that was looked at; None as place when there is none
             that was not refused.
         """
-        watch = Stopwatch()
-        for place in itertools.islice(self._candidates(depth, camera), _CANDIDATES):
-            watch.lap('localization')
+        view = View(depth, camera, self.handedness, Stopwatch())
+        lap, seconds = view.watch.lap, view.watch.seconds
+        for place in self._search.candidates(view, self.localizer):
+            lap('localization')
             same = _SAME_PLACE * self.cube_size
             if any(np.abs(place - other).max() < same for other in refused):
                 continue
-            best = self._follow(depth, camera, place, self.handedness, watch, _GLANCE_STEPS)
+            best = self._search.follow(view, place, _GLANCE_STEPS)
             if best is None or best.confidence < self.min_confidence:
-                return Estimate((), watch.seconds), place
-            return Estimate((_with_occlusion(best),), watch.seconds), place
-        watch.lap('localization')
-        return Estimate((), watch.seconds), None
+                return Estimate((), seconds), place
+            return Estimate((_with_occlusion(best),), seconds), place
+        lap('localization')
+        return Estimate((), seconds), None
+
+    def refine(self, depth: FloatArray, camera: Camera, reference: FloatArray) -> FloatArray:
+        """Return the reference point [3] moved by the refining network."""
+        return self._search.refine(depth, camera, reference, self.handedness)
 
     def without(
         self,
@@ -284,121 +281,18 @@ class PoseEstimator:
         return hide_subjects(depth, camera, self.skeleton, others, margin, own)
 
     def _settle(
-        self,
-        depth: FloatArray,
-        camera: Camera,
-        best: SkeletonEstimate | None,
-        passes: int,
-        watch: Stopwatch,
+        self, view: View, best: SkeletonEstimate | None, passes: int
     ) -> SkeletonEstimate | None:
         """Centre the cube on the joints, again and again, and take all passes together."""
         if best is None:
             return None
-        looks = [best]
+        view, looks = replace(view, side=best.handedness), [best]
         for _ in range(passes - 1):
-            centre = bounding_box_middle(looks[-1].positions)
-            result = self._pass(self._reader, depth, camera, centre, best.handedness, watch)
+            result = look(self._reader, view, bounding_box_middle(looks[-1].positions))
             if result is None:
                 break
             looks.append(result)
         return fused(looks) if len(looks) > 1 else best
-
-    def _search(
-        self, depth: FloatArray, camera: Camera, side: str, watch: Stopwatch, thorough: bool
-    ) -> SkeletonEstimate | None:
-        """Return the most confident of what is found from the candidates on."""
-        candidates = itertools.islice(self._candidates(depth, camera), _CANDIDATES)
-        best = self._best_of(candidates, None, depth, camera, side, watch)
-        if not thorough:
-            return best
-        if best is not None and best.confidence < _SURE:  # hope or not, from where it seems to be
-            middle = bounding_box_middle(best.positions)
-            best = self._best_of([middle], best, depth, camera, side, watch)
-        if best is None or best.confidence < _LIKELY:
-            subject = self.skeleton.name
-            places = look_over(depth, camera, self.cube_size, self.localizer, subject)
-            places = itertools.islice(places, _PLACES)
-            best = self._best_of(places, best, depth, camera, side, watch)
-        return best
-
-    def _best_of(
-        self,
-        candidates: Iterable[FloatArray],
-        best: SkeletonEstimate | None,
-        depth: FloatArray,
-        camera: Camera,
-        side: str,
-        watch: Stopwatch,
-    ) -> SkeletonEstimate | None:
-        """Follow candidates until one is sure; return the surest, which may be the best before."""
-        for candidate in candidates:
-            watch.lap('localization')
-            result = self._follow(depth, camera, candidate, side, watch, _STEPS)
-            if result is not None and (best is None or result.confidence > best.confidence):
-                best = result
-            if best is not None and best.confidence >= _SURE:
-                break
-        return best
-
-    def _follow(
-        self,
-        depth: FloatArray,
-        camera: Camera,
-        centre: FloatArray,
-        side: str,
-        watch: Stopwatch,
-        steps: int,
-    ) -> SkeletonEstimate | None:
-        """Move the cube after the joints, as along an arm to its hand, while there is hope."""
-        best = result = self._pass(self._scout, depth, camera, centre, side, watch)
-        for _ in range(steps):
-            if result is None or result.confidence < _HOPE:
-                break
-            middle = bounding_box_middle(result.positions)
-            if np.abs(middle - result.reference_point).max() < _SETTLED * self.cube_size:
-                break
-            result = self._pass(self._scout, depth, camera, middle, side, watch)
-            if result is not None and (best is None or result.confidence > best.confidence):
-                best = result
-        return best
-
-    def _candidates(self, depth: FloatArray, camera: Camera) -> Iterator[FloatArray]:
-        """Yield reference points, refined where there is a network for it."""
-        subject = self.skeleton.name
-        for candidate in find_candidates(depth, camera, self.cube_size, self.localizer, subject):
-            yield self.refine(depth, camera, candidate) if self._refinement else candidate
-
-    def refine(self, depth: FloatArray, camera: Camera, reference: FloatArray) -> FloatArray:
-        """Return the reference point moved by the refining network."""
-        assert self._refinement is not None
-        cube = float(self._refinement.info.codec['cube_size'])
-        crop = torch.from_numpy(refinement_crop(depth, camera, reference, cube))
-        with torch.inference_mode():
-            if self.handedness == 'left':
-                crop = crop.flip(-1)
-            offset = self._refinement.network(crop)[0].numpy() * (cube / 2)
-        if self.handedness == 'left':
-            offset = offset * np.array([-1, 1, 1], np.float32)
-        return np.asarray(reference + offset, np.float32)
-
-    @staticmethod
-    def _pass(
-        reader: CubeReader,
-        depth: FloatArray,
-        camera: Camera,
-        centre: FloatArray,
-        side: str,
-        watch: Stopwatch,
-    ) -> SkeletonEstimate | None:
-        """Voxelise the cube about a centre and read the joints; None where it is empty."""
-        read, lap = reader.read, watch.lap
-        if side != 'auto':
-            return read(depth, camera, centre, side, lap)
-        right = read(depth, camera, centre, 'right', lap)
-        if right is None or right.confidence < _HOPE:  # mirrored, it would be no hand either
-            return right
-        left = read(depth, camera, centre, 'left', lap, right.points)
-        return left if left is not None and left.confidence > right.confidence else right
 
 
 def _with_occlusion(skeleton: SkeletonEstimate) -> SkeletonEstimate:
