@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from v2v_pose_ros.defaults import REFINEMENT
 from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.evaluation.metrics import body_parts
 from v2v_pose_ros.localization import bounding_box_middle
@@ -35,9 +34,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--model', action='append', help='several make an ensemble')
-    parser.add_argument(
-        '--refinement', default=REFINEMENT, help='refines the reference point; none: none does'
-    )
+    parser.add_argument('--refinement', help='a network that refines the reference point')
     parser.add_argument('--runtime', default='auto')
     parser.add_argument('--passes', type=int, default=2)
     parser.add_argument('--no-flip-test', dest='flip_test', action='store_false')

@@ -52,7 +52,7 @@ def main() -> None:
                 command += ['--part', part]
             for model in options.model if ensemble else options.model[-1:]:
                 command += ['--model', model]
-            command += ['--refinement', options.refinement if refined else 'none']
+            command += ['--refinement', options.refinement] if refined else []
             models = [value for value in command if value in (*options.model, options.refinement)]
             key = ' '.join([*command, *(read_info(find_model(name))[1][:8] for name in models)])
             if key not in rows:

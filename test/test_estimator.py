@@ -1,6 +1,5 @@
 """The pipeline from depth to joints, with networks whose right answer is known."""
 
-from dataclasses import replace
 import json
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from v2v_pose_ros.camera import Camera
 from v2v_pose_ros.estimator import PoseEstimator
 from v2v_pose_ros.frames import read_depth_png
 from v2v_pose_ros.localization import bounding_box_middle
-from v2v_pose_ros.models import choose_refinement, Model, ModelError, ModelInfo, save_model
+from v2v_pose_ros.models import Model, ModelError, ModelInfo, save_model
 from v2v_pose_ros.networks.refinement import RefinementNet
 from v2v_pose_ros.recordings.jobs import EstimatorSettings
 from v2v_pose_ros.skeletons import HAND
@@ -140,17 +139,6 @@ def test_a_refinement_that_does_not_fit_is_refused(tmp_path, skeleton, kind, wor
     save_model(path, network, info)
     with pytest.raises(ModelError, match=words):
         PoseEstimator.load('hand_lite', refinement=str(path), runtime='torch')
-
-
-def test_hands_are_refined_by_the_shipped_network_and_bodies_by_none():
-    assert choose_refinement('auto', 'hand') == 'hand_center'
-    assert choose_refinement('auto', 'body') is None
-    for none in (None, '', 'none'):
-        assert choose_refinement(none, 'hand') is None
-    assert choose_refinement('a/file.safetensors', 'body') == 'a/file.safetensors'
-    usual = EstimatorSettings(runtime='torch')
-    assert usual.identity() == replace(usual, refinement='hand_center').identity()
-    assert usual.identity() != replace(usual, refinement=None).identity()
 
 
 def test_results_with_another_refinement_are_other_results(tmp_path):

@@ -28,12 +28,6 @@ DEPTH_RANGES = {'hand': (0.15, 1.5), 'body': (0.5, 6.0)}
 DEPTH_RANGE = DEPTH_RANGES['hand']
 """The same for the shipped model that is taken where none is named."""
 
-REFINEMENT = 'auto'
-"""The network that refines the reference point: the shipped one, where there is one."""
-
-REFINEMENTS = {'hand': 'hand_center'}
-"""The shipped ones, by skeleton."""
-
 PASSES = 2
 """How often the network sees a frame: the second time, about the joints found first."""
 

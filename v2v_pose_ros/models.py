@@ -21,7 +21,6 @@ import torch
 from torch import nn, Tensor
 
 from v2v_pose_ros.calibration import Calibration
-from v2v_pose_ros.defaults import REFINEMENTS
 from v2v_pose_ros.networks.build import config_from, make_network
 from v2v_pose_ros.skeletons import DATASET_SKELETONS, Skeleton
 from v2v_pose_ros.voxels import VoxelCodec
@@ -144,18 +143,6 @@ def find_model(name: str) -> Path:
         known = ', '.join(found) or 'none'
         raise ModelError(f'there is no model {name!r}; shipped are: {known}; a path works too')
     return found[name]
-
-
-def choose_refinement(choice: str | None, skeleton: str) -> str | None:
-    """Return the network that refines a skeleton's reference points, None for none.
-
-    Args:
-        choice: a name or a path; 'auto' for the shipped one, if any; None, '' or 'none' for none.
-        skeleton: what is looked for.
-    """
-    if choice == 'auto':
-        return REFINEMENTS.get(skeleton)
-    return None if choice in (None, '', 'none') else choice
 
 
 def checksum(tensors: Mapping[str, Tensor], info: ModelInfo) -> str:

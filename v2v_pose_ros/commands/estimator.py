@@ -41,10 +41,8 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, model_required: 
     )
     group.add_argument(
         '--refinement',
-        default=defaults.REFINEMENT,
         metavar='NAME',
-        help='a network that refines the reference points of a search, likewise, or none '
-        '(default: the shipped one, for hands)',
+        help='a network that refines the reference point, likewise; none by default',
     )
     group.add_argument(
         '--no-flip-test',

@@ -49,7 +49,7 @@ class EstimatorSettings:
     depth_range: tuple[float, float] | None = None
     handedness: defaults.Handedness = defaults.HANDEDNESS
     passes: int = defaults.PASSES
-    refinement: str | None = defaults.REFINEMENT
+    refinement: str | None = None
     flip_test: bool = defaults.FLIP_TEST
 
     def load(self) -> PoseEstimator:
@@ -69,13 +69,11 @@ class EstimatorSettings:
 
     def identity(self) -> dict[str, Any]:
         """Say what the results depend on: the weights by their checksums, and the settings."""
-        from v2v_pose_ros.models import choose_refinement, find_model, read_info
+        from v2v_pose_ros.models import find_model, read_info
 
-        read = [read_info(find_model(name)) for name in self.models]
-        if chosen := choose_refinement(self.refinement, read[0][0].skeleton):
-            read.append(read_info(find_model(chosen)))
+        refinement = (self.refinement,) if self.refinement else ()
         return {
-            'models': [checksum for _, checksum in read],
+            'models': [read_info(find_model(name))[1] for name in (*self.models, *refinement)],
             'device': self.device.partition(':')[0],  # which of equal GPUs does not matter
             'runtime': self.runtime,
             'depth_range': list(self.depth_range or ()),

@@ -149,9 +149,9 @@ class NodeParameters(Parameters):
         span=(1, 4),
     )
     refinement: str = parameter(
-        defaults.REFINEMENT,
+        '',
         'Model file of a network that refines the reference point where the subject is searched '
-        'for: a path or a shipped name; auto: the shipped one, for hands; empty: none.',
+        'for: a path, or the name of a shipped one; empty: none.',
     )
     flip_test: bool = parameter(
         False,

@@ -106,7 +106,7 @@ class Pipeline:
             depth_range=parameters.depth_range,
             handedness=parameters.handedness,
             passes=parameters.passes,
-            refinement=parameters.refinement,
+            refinement=parameters.refinement or None,
             cube_size=parameters.cube_size or None,
             min_confidence=0.0,  # the node decides, live
             flip_test=parameters.flip_test,
