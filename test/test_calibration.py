@@ -81,7 +81,7 @@ def test_the_estimator_gives_calibrated_covariances():
     )
     factors = np.array(scales) / before.confidences**2
     expected = factors[:, None, None] * (before.covariances + 1e-4 * np.eye(3))
-    np.testing.assert_allclose(after.covariances, expected, rtol=1e-4)
+    np.testing.assert_allclose(after.covariances, expected, rtol=1e-4, atol=1e-10)
     np.testing.assert_array_equal(after.positions, before.positions)
 
 

@@ -192,7 +192,9 @@ def test_a_truncated_network_is_compiled_again(model, cache_folder, caplog):
     found = make_runtime(model, 'openvino', 'cpu')(grids_of(model, 1))
     assert torch.equal(found, wanted)
     assert 'is damaged; it is made again' in caplog.text
-    assert len(kept.read_bytes()) == len(whole)
+    caplog.clear()  # what was made again is whole, if not the same to the byte
+    assert torch.equal(make_runtime(model, 'openvino', 'cpu')(grids_of(model, 1)), wanted)
+    assert not caplog.text
 
 
 def test_an_artefact_that_its_reader_refuses_is_made_again(tmp_path):
