@@ -146,7 +146,9 @@ def test_only_the_pixels_asked_for_are_taken_out():
 
 def test_looking_over_goes_everywhere_on_what_is_near_and_there_alone():
     board = (-0.3, -0.22, 0.3, 0.22, 0.6)
-    places = np.array(list(look_over(scene(WALL, board), CAMERA, CUBE)))
+    places = np.array(
+        list(look_over(scene(WALL, board), CAMERA, CUBE, LocalizerOptions(), 'hand'))
+    )
     columns, rows = np.meshgrid(np.linspace(-0.29, 0.29, 9), np.linspace(-0.21, 0.21, 7))
     for x, y in zip(columns.ravel(), rows.ravel(), strict=True):
         assert np.abs(places - [x, y, 0.6]).max(axis=1).min() < 0.6 * CUBE
@@ -155,5 +157,6 @@ def test_looking_over_goes_everywhere_on_what_is_near_and_there_alone():
 
 
 def test_looking_over_nothing_or_for_people_gives_nothing():
-    assert list(look_over(np.zeros((240, 320), np.float32), CAMERA, CUBE)) == []
-    assert list(look_over(scene(WALL, HAND), CAMERA, 2.0, subject='body')) == []
+    nothing, options = np.zeros((240, 320), np.float32), LocalizerOptions()
+    assert list(look_over(nothing, CAMERA, CUBE, options, 'hand')) == []
+    assert list(look_over(scene(WALL, HAND), CAMERA, 2.0, options, 'body')) == []

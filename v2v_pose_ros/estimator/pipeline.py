@@ -289,7 +289,8 @@ class PoseEstimator:
             if result is None:
                 break
             looks.append(result)
-        return fused(looks) if self.skeleton.name in _AVERAGED else looks[-1]
+        several = len(looks) > 1 and self.skeleton.name in _AVERAGED
+        return fused(looks) if several else looks[-1]
 
 
 def _with_occlusion(skeleton: SkeletonEstimate) -> SkeletonEstimate:

@@ -49,18 +49,13 @@ def find_candidates(
 
 
 def look_over(
-    depth: FloatArray,
-    camera: Camera,
-    cube_size: float,
-    options: LocalizerOptions | None = None,
-    subject: str = 'hand',
+    depth: FloatArray, camera: Camera, cube_size: float, options: LocalizerOptions, subject: str
 ) -> Iterator[FloatArray]:
     """Yield more places [3] where candidates have led to nothing sure; none for people.
 
     Arguments as of `find_candidates`.
     """
     if subject == 'hand':
-        options = options or LocalizerOptions.of(subject)
         yield from look_over_hands(depth, camera, cube_size, options)
 
 
