@@ -9,7 +9,8 @@ import torch
 from v2v_pose_ros.models import load_model
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
 from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
-from v2v_pose_ros.training.losses import expected_cells, pose_loss
+from v2v_pose_ros.training.distributions import cross_entropy_and_mean
+from v2v_pose_ros.training.losses import pose_loss
 from v2v_pose_ros.training.synthetic import SyntheticScenes
 from v2v_pose_ros.training.trainer import learning_rate, make_optimiser, Trainer
 from v2v_pose_ros.voxels import VoxelCodec
@@ -86,11 +87,36 @@ def test_cross_entropy_is_least_at_the_target():
         assert float(worse) > best
 
 
-def test_expected_cells_is_the_mean():
-    probability = torch.zeros(1, 1, 4, 4, 4)
+def test_means_of_volumes_are_in_cells():
+    probability = torch.full((1, 1, 4, 4, 4), 1e-30)
     probability[0, 0, 1, 2, 3] = 0.75
     probability[0, 0, 3, 2, 1] = 0.25
-    assert expected_cells(probability)[0, 0].tolist() == [2.5, 2.0, 1.5]
+    profiles = torch.full((1, 1, 3, 4), 0.25)
+    _, mean = cross_entropy_and_mean(probability.log() + 7, profiles)
+    assert mean[0, 0].tolist() == pytest.approx([2.5, 2.0, 1.5])
+
+
+def test_the_loss_of_volumes_and_its_gradient_are_the_definitions():
+    draw = torch.Generator().manual_seed(0)
+    output = (3 * torch.randn(2, 3, 5, 5, 5, generator=draw, dtype=torch.float64)).requires_grad_()
+    profiles = torch.rand(2, 3, 3, 5, generator=draw, dtype=torch.float64)
+    profiles = profiles / profiles.sum(-1, keepdim=True)
+    weights = torch.randn(2, 3, 4, generator=draw, dtype=torch.float64)
+
+    def by_definition():
+        logarithm = output.flatten(2).log_softmax(-1).view_as(output)
+        target = torch.einsum('bjx,bjy,bjz->bjzyx', *profiles.unbind(2))
+        entropy = -(target * logarithm).sum((2, 3, 4))
+        z, y, x = torch.meshgrid(*[torch.arange(5.0, dtype=torch.float64)] * 3, indexing='ij')
+        mean = [(logarithm.exp() * axis).sum((2, 3, 4)) for axis in (x, y, z)]
+        return torch.stack([entropy, *mean], -1)
+
+    entropy, mean = cross_entropy_and_mean(output, profiles)
+    ours = torch.cat([entropy[..., None], mean], -1)
+    assert torch.allclose(ours, by_definition())
+    (gradient,) = torch.autograd.grad((ours * weights).sum(), output)
+    (expected,) = torch.autograd.grad((by_definition() * weights).sum(), output)
+    assert torch.allclose(gradient, expected)
 
 
 def test_the_published_recipe_is_rmsprop_as_torch7_has_it():

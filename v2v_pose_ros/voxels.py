@@ -201,11 +201,14 @@ class VoxelCodec:
             [B, J, H, H, H], Gaussians of peak height one; a joint outside the cube leaves the tail
             that reaches inside.
         """
-        axis = torch.arange(self.output_size, device=joints.device, dtype=joints.dtype)
-        offset = axis - self.to_cells(joints, reference)[..., None]  # [B, J, 3, H]
-        profile = torch.exp(-(offset**2) / (2 * self.sigma**2))
-        x, y, z = profile.unbind(2)
+        x, y, z = self.profiles(joints, reference).unbind(2)
         return z[..., :, None, None] * y[..., None, :, None] * x[..., None, None, :]
+
+    def profiles(self, joints: Tensor, reference: Tensor) -> Tensor:
+        """Return the Gaussians [B, J, 3, H] along x, y and z whose product `heatmaps` is."""
+        axis = torch.arange(self.output_size, device=joints.device, dtype=joints.dtype)
+        offset = axis - self.to_cells(joints, reference)[..., None]
+        return torch.exp(-(offset**2) / (2 * self.sigma**2))
 
     def likelihoods(self, output: Tensor) -> Tensor:
         """Turn a network's output [B, J, H, H, H] into likelihoods with peaks of at most one."""

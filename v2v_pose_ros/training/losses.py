@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from v2v_pose_ros.training.config import LossConfig
+from v2v_pose_ros.training.distributions import cross_entropy_and_mean
 from v2v_pose_ros.voxels import VoxelCodec
 
 
@@ -42,17 +43,13 @@ def pose_loss(
         return functional.mse_loss(output, codec.heatmaps(joints, references))
     half = 0.5 * codec.cube_size - 0.5 * codec.cell
     inside = references[:, None] + (joints - references[:, None]).clamp(-half, half)
-    target = codec.heatmaps(inside, references).flatten(2)
-    target = target / target.sum(-1, keepdim=True)
+    profiles = codec.profiles(inside, references)
     shown = shown_subjects(joints, references, codec)
-    target = torch.where(shown[:, None, None], target, 1 / target.shape[-1])
-    log_probability = output.flatten(2).log_softmax(-1)
-    entropy = -(target * log_probability).sum(-1).mean()
-    if config.coordinates == 0:
-        return entropy
-    mean = expected_cells(log_probability.exp().view_as(output))
+    profiles = torch.where(shown[:, None, None, None], profiles, 1.0)  # nothing: everywhere alike
+    profiles = profiles / profiles.sum(-1, keepdim=True)
+    entropy, mean = cross_entropy_and_mean(output, profiles)
     distance = (mean - codec.to_cells(inside, references)).abs().mean((1, 2))
-    return entropy + config.coordinates * _mean_over(distance, shown)
+    return entropy.mean() + config.coordinates * _mean_over(distance, shown)
 
 
 def shown_subjects(joints: Tensor, references: Tensor, codec: VoxelCodec) -> Tensor:
@@ -79,11 +76,3 @@ def is_coordinates(output: Tensor) -> bool:
 
 def _joint_coordinates(output: Tensor) -> Tensor:
     return output.view(len(output), -1, 3)
-
-
-def expected_cells(probability: Tensor) -> Tensor:
-    """Return the mean index x, y, z [B, J, 3] of distributions [B, J, H, H, H]."""
-    axis = torch.arange(probability.shape[-1], device=probability.device, dtype=torch.float32)
-    plane = probability.sum(2)
-    x, y, z = plane.sum(2), plane.sum(3), probability.sum((3, 4))
-    return torch.stack([(profile * axis).sum(-1) for profile in (x, y, z)], -1)

@@ -42,7 +42,7 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
             weight_decay=config.weight_decay,
         )
     return torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
 
 
