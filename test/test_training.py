@@ -7,12 +7,20 @@ import pytest
 import torch
 
 from v2v_pose_ros.models import load_model
+from v2v_pose_ros.networks.v2v import V2VConfig, V2VPoseNet
 from v2v_pose_ros.skeletons import DATASET_SKELETONS
-from v2v_pose_ros.training.config import ConfigError, load_config, LossConfig, TrainConfig
+from v2v_pose_ros.training.config import (
+    ConfigError,
+    load_config,
+    LossConfig,
+    OptimiserConfig,
+    TrainConfig,
+)
 from v2v_pose_ros.training.distributions import cross_entropy_and_mean
 from v2v_pose_ros.training.losses import pose_loss
+from v2v_pose_ros.training.muon import Muon
 from v2v_pose_ros.training.synthetic import SyntheticScenes
-from v2v_pose_ros.training.trainer import learning_rate, make_optimiser, Trainer
+from v2v_pose_ros.training.trainer import learning_rate, make_optimisers, Trainer
 from v2v_pose_ros.voxels import VoxelCodec
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +30,7 @@ TINY = {
     'codec': {'cube_size': 0.25, 'input_size': 16, 'sigma': 1.0, 'activation': 'softmax'},
     'data': {'window': 64, 'workers': 0},
     'loss': {'heatmap': 'cross_entropy', 'coordinates': 0.5},
-    'optimiser': {'name': 'adamw', 'learning_rate': 0.01, 'average': 0.5, 'cooldown': 0.3},
+    'optimiser': {'name': 'muon', 'learning_rate': 0.01, 'average': 0.5, 'cooldown': 0.3},
     'batch': 2,
     'steps': 6,
     'checkpoint_every': 3,
@@ -121,11 +129,23 @@ def test_the_loss_of_volumes_and_its_gradient_are_the_definitions():
 
 def test_the_published_recipe_is_rmsprop_as_torch7_has_it():
     config = TrainConfig(name='paper')
-    optimiser = make_optimiser(torch.nn.Linear(1, 1), config.optimiser)
+    (optimiser,) = make_optimisers(torch.nn.Linear(1, 1), config.optimiser)
     assert isinstance(optimiser, torch.optim.RMSprop)
     group = optimiser.param_groups[0]
     assert (group['lr'], group['alpha'], group['eps']) == (2.5e-4, 0.99, 1e-8)
     assert {learning_rate(config, step) for step in (0, 10, 99_999)} == {2.5e-4}
+
+
+def test_muon_takes_the_convolutions_before_the_head():
+    network = V2VPoseNet(V2VConfig(2, (2, 2, 4, 4), 'fold'))
+    muon, adamw = make_optimisers(network, OptimiserConfig(name='muon', learning_rate=0.01))
+    assert isinstance(muon, Muon)
+    taken = {id(parameter) for parameter in muon.param_groups[0]['params']}
+    assert id(network.front[0].block[0].weight) in taken
+    assert id(network.head.weight) not in taken
+    rest = {id(parameter) for parameter in adamw.param_groups[0]['params']}
+    assert taken | rest == {id(parameter) for parameter in network.parameters()}
+    assert not taken & rest
 
 
 def test_the_rate_warms_up_and_cools_down():

@@ -148,7 +148,7 @@ class LossConfig(_Section):
 class OptimiserConfig(_Section):
     """The optimiser and its schedule: warm-up, constant, then cooled down to zero."""
 
-    name: Literal['rmsprop', 'adamw'] = 'rmsprop'
+    name: Literal['rmsprop', 'adamw', 'muon'] = 'rmsprop'
     learning_rate: Positive = 2.5e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     warmup_steps: Annotated[int, Field(ge=0)] = 0

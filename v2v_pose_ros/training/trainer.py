@@ -29,20 +29,30 @@ from v2v_pose_ros.training.batch import Batch
 from v2v_pose_ros.training.config import ConfigError, OptimiserConfig, RecordedConfig, TrainConfig
 from v2v_pose_ros.training.data import training_batches, validation_batches
 from v2v_pose_ros.training.losses import pose_loss, predicted_joints, shown_subjects
+from v2v_pose_ros.training.muon import Muon
 
 
-def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """Return RMSProp as published (alpha 0.99, eps 1e-8) or AdamW."""
+def make_optimisers(
+    network: nn.Module, config: OptimiserConfig
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Return RMSProp as published (alpha 0.99, eps 1e-8), AdamW, or Muon and AdamW.
+
+    Muon takes the weights of convolutions but those of the head, AdamW the rest of a network.
+    """
+    rate, decay = config.learning_rate, config.weight_decay
     if config.name == 'rmsprop':
-        return torch.optim.RMSprop(
-            network.parameters(),
-            config.learning_rate,
-            alpha=0.99,
-            eps=1e-8,
-            weight_decay=config.weight_decay,
-        )
-    return torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+        parameters = network.parameters()
+        return (torch.optim.RMSprop(parameters, rate, alpha=0.99, eps=1e-8, weight_decay=decay),)
+    if config.name == 'adamw':
+        return (torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=True),)
+    hidden: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        own = hidden if parameter.ndim > 2 and not name.startswith('head.') else rest
+        own.append(parameter)
+    return (
+        Muon(hidden, rate, weight_decay=decay),
+        torch.optim.AdamW(rest, rate, weight_decay=decay, fused=True),
     )
 
 
@@ -79,7 +89,7 @@ class Trainer:
                 multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.average),
                 use_buffers=True,
             )
-        self.optimiser = make_optimiser(self.network, config.optimiser)
+        self.optimisers = make_optimisers(self.network, config.optimiser)
         self.step, self.seconds = 0, 0.0
         self.errors: dict[str, float] = {}
         self.terminated = False  # whether SIGTERM has ended the run
@@ -111,7 +121,8 @@ class Trainer:
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state['network'])
-        self.optimiser.load_state_dict(state['optimiser'])
+        for optimiser, values in zip(self.optimisers, state['optimisers'], strict=True):
+            optimiser.load_state_dict(values)
         if self.average is not None:
             self.average.load_state_dict(state['average'])
         self.step, self.seconds = state['step'], state['seconds']
@@ -120,7 +131,7 @@ class Trainer:
         """Write the checkpoint in one piece: a kill at any moment leaves the old or the new."""
         state: dict[str, Any] = {
             'network': self.network.state_dict(),
-            'optimiser': self.optimiser.state_dict(),
+            'optimisers': [optimiser.state_dict() for optimiser in self.optimisers],
             'average': self.average.state_dict() if self.average is not None else None,
             'step': self.step,
             'seconds': self.seconds,
@@ -139,17 +150,19 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> float:
         """Do one step and return its loss."""
-        for group in self.optimiser.param_groups:
-            group['lr'] = learning_rate(self.config, self.step)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group['lr'] = learning_rate(self.config, self.step)
         output = self.forward(self.parallel, batch.grids)
         loss = pose_loss(output, batch.joints, batch.references, self.codec, self.config.loss)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.optimiser.gradient_clip:
             nn.utils.clip_grad_norm_(
                 self.network.parameters(), self.config.optimiser.gradient_clip
             )
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
         self.step += 1
