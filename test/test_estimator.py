@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from v2v_pose_ros.camera import Camera
-from v2v_pose_ros.estimator import PoseEstimator
+from v2v_pose_ros.estimator import pipeline, PoseEstimator
+from v2v_pose_ros.estimator.search import look
 from v2v_pose_ros.frames import read_depth_png
 from v2v_pose_ros.localization import bounding_box_middle
 from v2v_pose_ros.models import Model, ModelError, ModelInfo, save_model
@@ -198,6 +199,51 @@ def test_a_thorough_search_finds_what_is_in_the_middle_of_something_large():
     (skeleton,) = run(depth, CAMERA).skeletons
     middle = bounding_box_middle(skeleton.positions)
     np.testing.assert_allclose(middle, [0.23, -0.14, 0.85], atol=0.01)
+
+
+@pytest.mark.parametrize('thorough', [True, False])
+def test_the_other_hand_is_not_taken_for_the_one_looked_for(thorough):
+    """What is nearer, and surer, is surer still as a left hand: the right one is farther away."""
+
+    class KnowsSides(Centroid):
+        """Knows things with a thumb: 'right' ones have it at small x."""
+
+        def __call__(self, grids):
+            x = torch.nonzero(grids[0, 0])[:, 2].float()
+            right = x.mean() > (x.min() + x.max()) / 2
+            near = len(x) > 320
+            self.height = (0.9 if near else 0.7) if right else (0.75 if near else 0.3)
+            return super().__call__(grids)
+
+    def with_thumb(x, z, size, side):
+        thumb = x - side * (size / 2 + 0.03)
+        return np.maximum(blob(x, 0, z, size=size), blob(thumb, 0, z, size=0.05))
+
+    nearer, farther = with_thumb(-0.2, 0.6, 0.12, -1), with_thumb(0.2, 0.8, 0.07, 1)
+    depth = np.maximum(nearer, farther)
+    for side, place in (('right', 0.2), ('left', -0.2)):
+        run = estimator(KnowsSides(), handedness=side)
+        (found,) = run(depth, CAMERA, thorough=thorough).skeletons
+        assert found.handedness == side
+        assert found.positions[:, 0].mean() == pytest.approx(place, abs=0.05)
+
+
+def test_a_single_image_is_also_looked_at_by_voxels_half_a_voxel_away(monkeypatch):
+    looks = []
+    monkeypatch.setattr(pipeline, 'look', lambda *each: looks.append(each[2]) or look(*each))
+    depth, voxel = blob(0.013, 0.021, 0.5), 0.25 / 48
+    run = estimator(Centroid())
+    run(depth, CAMERA, thorough=False)
+    assert len(looks) == 1
+    looks.clear()
+    (found,) = run(depth, CAMERA).skeletons
+    assert [np.abs(each - looks[0]).tolist() for each in looks[1:]] == [
+        pytest.approx([voxel / 2] * 3, rel=1e-3)
+    ] * 2
+    np.testing.assert_allclose(found.positions[0], [0.013, 0.021, 0.5], atol=0.003)
+    looks.clear()
+    run(depth, CAMERA, passes=1)  # as the paper has it
+    assert not looks
 
 
 def test_nothing_is_found_where_nothing_is():

@@ -106,6 +106,7 @@ class CubeReader:
             codecs = [replace(codec, cube_size=float(cube_size)) for codec in codecs]
         self._codecs = codecs
         self.cube_size = max(codec.cube_size for codec in codecs)
+        self.voxel = min(codec.cube_size / codec.input_size for codec in codecs)
 
     def warm_up(self) -> None:
         """Run every network once."""

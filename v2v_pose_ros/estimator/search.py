@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import itertools
 
 import numpy as np
@@ -23,10 +23,11 @@ from v2v_pose_ros.models import Model
 
 _CANDIDATES = 8  # reference points tried at most where a subject is searched for
 _PLACES = 10  # more of them, where these have led to nothing that is likely
-_SURE = 0.75  # confidence at which the search ends
-_LIKELY = 0.6  # confidence without which a thorough search goes on
+_SURE = 0.8  # merit at which the search ends
+_LIKELY = 0.75  # merit without which a thorough search goes on
 _HOPE = 0.2  # confidence from which on a cube follows what it shows
 _SETTLED = 0.15  # of the cube: a shorter way to go is left to the second pass
+_DOUBT = 2.0  # what the lead in confidence of the other hand takes from the one looked for
 _STEPS = 4  # moves of the cube from one candidate
 
 
@@ -59,6 +60,17 @@ def look(reader: CubeReader, view: View, centre: FloatArray) -> SkeletonEstimate
     return left if left is not None and left.confidence > right.confidence else right
 
 
+_OTHER_SIDE = {'right': 'left', 'left': 'right'}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found at a place, and what it is worth in the choice among places."""
+
+    estimate: SkeletonEstimate
+    merit: float
+
+
 class Search:
     """Looks where a subject may be, and follows what it sees to where it is."""
 
@@ -69,7 +81,7 @@ class Search:
     def __call__(
         self, view: View, localizer: LocalizerOptions, *, thorough: bool
     ) -> SkeletonEstimate | None:
-        """Return the most confident of what is found.
+        """Return the most confident of what is found, that of the side that is looked for.
 
         Args:
             view: the image.
@@ -78,15 +90,15 @@ class Search:
         """
         best = self._best_of(self.candidates(view, localizer), None, view)
         if not thorough:
-            return best
-        if best is not None and best.confidence < _SURE:  # hope or not, from where it seems to be
-            best = self._best_of([bounding_box_middle(best.positions)], best, view)
-        if best is None or best.confidence < _LIKELY:
+            return best.estimate if best else None
+        if best is not None and best.merit < _SURE:  # hope or not, from where it seems to be
+            best = self._best_of([bounding_box_middle(best.estimate.positions)], best, view)
+        if best is None or best.merit < _LIKELY:
             cube_size, subject = self._reader.cube_size, self._reader.skeleton.name
             places = look_over(view.depth, view.camera, cube_size, localizer, subject)
             places = itertools.islice(self._refined(places, view), _PLACES)
             best = self._best_of(places, best, view)
-        return best
+        return best.estimate if best else None
 
     def candidates(self, view: View, localizer: LocalizerOptions) -> Iterator[FloatArray]:
         """Yield the places [3] that are looked at first, the likeliest first of all."""
@@ -134,14 +146,31 @@ class Search:
             yield self.refine(view.depth, view.camera, place, view.side)
 
     def _best_of(
-        self, places: Iterable[FloatArray], best: SkeletonEstimate | None, view: View
-    ) -> SkeletonEstimate | None:
-        """Follow places until one is sure; return the surest, which may be the best before."""
+        self, places: Iterable[FloatArray], best: _Found | None, view: View
+    ) -> _Found | None:
+        """Follow places until one is sure; return what has most merit, or the best before."""
         for place in places:
             view.watch.lap('localization')
             result = self.follow(view, place)
-            if result is not None and (best is None or result.confidence > best.confidence):
-                best = result
-            if best is not None and best.confidence >= _SURE:
+            if result is None:
+                continue
+            if best is None or result.confidence > best.merit:
+                merit = self._merit(result, view)
+                if best is None or merit > best.merit:
+                    best = _Found(result, merit)
+            if best.merit >= _SURE:
                 break
         return best
+
+    def _merit(self, result: SkeletonEstimate, view: View) -> float:
+        """Return the confidence, or less where the other hand would be surer.
+
+        So a left hand is not taken for the right one that is in the image, too.
+        """
+        confidence = result.confidence
+        if view.side not in _OTHER_SIDE or confidence < _HOPE:
+            return confidence
+        other = replace(view, side=_OTHER_SIDE[view.side])
+        mirrored = look(self._reader, other, result.reference_point)
+        doubt = mirrored.confidence - confidence if mirrored is not None else 0.0
+        return confidence - _DOUBT * max(0.0, doubt)
