@@ -20,7 +20,7 @@ from v2v_pose_ros.training.distributions import cross_entropy_and_mean
 from v2v_pose_ros.training.losses import pose_loss
 from v2v_pose_ros.training.muon import Muon
 from v2v_pose_ros.training.synthetic import SyntheticScenes
-from v2v_pose_ros.training.trainer import learning_rate, make_optimisers, Trainer
+from v2v_pose_ros.training.trainer import learning_rate, make_optimisers, train, Trainer
 from v2v_pose_ros.voxels import VoxelCodec
 
 ROOT = Path(__file__).parents[1]
@@ -334,3 +334,14 @@ def test_the_refining_network_learns_the_middle_of_the_hand(tmp_path):
         trainer.network(batch.grids), batch.joints, batch.references, trainer.codec, config.loss
     )
     assert after < before
+
+
+def test_numbers_that_fade_away_are_zero_while_training_and_only_then(tmp_path, monkeypatch):
+    def faint():
+        return float(torch.tensor([1e-30]) * 1e-10)
+
+    seen = []
+    monkeypatch.setattr(Trainer, 'run', lambda self, minutes: seen.append(faint()) or True)
+    assert train(TrainConfig(**TINY), tmp_path, 'cpu')
+    assert seen == [0.0]
+    assert faint() > 0

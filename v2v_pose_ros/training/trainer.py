@@ -329,8 +329,11 @@ def train(config: TrainConfig, folder: Path, device: str, minutes: float | None 
         if chosen.type == 'cuda':
             chosen = torch.device('cuda', int(os.environ['LOCAL_RANK']))
             torch.cuda.set_device(chosen)
+    # Momenta of weights without gradient fade to numbers that make a CPU a hundred times slower.
+    torch.set_flush_denormal(True)
     try:
         return Trainer(config, folder, chosen).run(minutes)
     finally:
+        torch.set_flush_denormal(False)
         if several:
             distributed.destroy_process_group()
