@@ -73,9 +73,9 @@ def test_images_of_another_time_are_not_compared():
     assert detector.places(wall(3.0), CAMERA, 1500.0, ROOM) is None
 
 
-def show(prefer, frames):
+def show(prefer, frames, network=None):
     """Return where the hand is in the last of some frames."""
-    tracker = Tracker(estimator(Centroid(), passes=2), TrackerOptions(prefer=prefer))
+    tracker = Tracker(estimator(network or Centroid(), passes=2), TrackerOptions(prefer=prefer))
     middles = []
     for k, depth in enumerate(frames):
         skeletons = tracker(depth, CAMERA, 1000 + k * PERIOD).skeletons
@@ -99,7 +99,9 @@ def test_the_nearest_is_acquired_by_default():
 
 
 def test_the_moving_one_is_acquired_where_that_is_preferred():
-    middles = show('moving', two_hands(moving=True))
+    network = Centroid()
+    middles = show('moving', two_hands(moving=True), network)
+    assert len(network.grids) <= 2 * 14  # two looks at most in an image
     assert middles[:9] == [None] * 9
     for k, middle in enumerate(middles[10:], start=10):
         np.testing.assert_allclose(middle, [0.2 + k * 0.01, 0, 0.8], atol=0.03)

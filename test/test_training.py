@@ -20,7 +20,7 @@ from v2v_pose_ros.training.distributions import cross_entropy_and_mean
 from v2v_pose_ros.training.losses import pose_loss
 from v2v_pose_ros.training.muon import Muon
 from v2v_pose_ros.training.synthetic import SyntheticScenes
-from v2v_pose_ros.training.trainer import learning_rate, make_optimisers, train, Trainer
+from v2v_pose_ros.training.trainer import learning_rate, make_optimisers, Trainer
 from v2v_pose_ros.voxels import VoxelCodec
 
 ROOT = Path(__file__).parents[1]
@@ -122,9 +122,14 @@ def test_the_loss_of_volumes_and_its_gradient_are_the_definitions():
     entropy, mean = cross_entropy_and_mean(output, profiles)
     ours = torch.cat([entropy[..., None], mean], -1)
     assert torch.allclose(ours, by_definition())
-    (gradient,) = torch.autograd.grad((ours * weights).sum(), output)
+    (gradient,) = torch.autograd.grad((ours * weights).sum(), output, retain_graph=True)
     (expected,) = torch.autograd.grad((by_definition() * weights).sum(), output)
     assert torch.allclose(gradient, expected)
+    # As networks give them: channels last.
+    last = output.detach().contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+    entropy, mean = cross_entropy_and_mean(last, profiles)
+    loss = (torch.cat([entropy[..., None], mean], -1) * weights).sum()
+    assert torch.allclose(torch.autograd.grad(loss, last)[0], expected)
 
 
 def test_the_published_recipe_is_rmsprop_as_torch7_has_it():
@@ -171,8 +176,10 @@ def weights(folder):
     return load_model(folder / 'tiny.safetensors').network.state_dict()
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
-    config, cpu = TrainConfig(**TINY), torch.device('cpu')
+@pytest.mark.parametrize('optimiser', ['adamw', 'muon'])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, optimiser):
+    options = {**TINY['optimiser'], 'name': optimiser}
+    config, cpu = TrainConfig(**{**TINY, 'optimiser': options}), torch.device('cpu')
     assert Trainer(config, tmp_path / 'whole', cpu).run()
     # Stop after the third step, as if it had been killed right after its checkpoint.
     first = Trainer(config, tmp_path / 'pieces', cpu)
@@ -191,6 +198,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
     whole, pieces = weights(tmp_path / 'whole'), weights(tmp_path / 'pieces')
     assert all(torch.equal(whole[key], pieces[key]) for key in whole)
     assert Trainer(config, tmp_path / 'pieces', cpu).step == 6
+    other = {**options, 'name': 'adamw' if optimiser == 'muon' else 'muon'}
+    with pytest.raises(ConfigError, match='another optimiser than'):
+        Trainer(TrainConfig(**{**TINY, 'optimiser': other}), tmp_path / 'pieces', cpu)
 
 
 def test_a_short_run_learns_and_leaves_a_model_file(tmp_path):
@@ -341,7 +351,10 @@ def test_numbers_that_fade_away_are_zero_while_training_and_only_then(tmp_path, 
         return float(torch.tensor([1e-30]) * 1e-10)
 
     seen = []
-    monkeypatch.setattr(Trainer, 'run', lambda self, minutes: seen.append(faint()) or True)
-    assert train(TrainConfig(**TINY), tmp_path, 'cpu')
-    assert seen == [0.0]
+    step = Trainer.train_step
+    monkeypatch.setattr(
+        Trainer, 'train_step', lambda self, batch: seen.append(faint()) or step(self, batch)
+    )
+    assert Trainer(TrainConfig(**{**TINY, 'steps': 2}), tmp_path, torch.device('cpu')).run()
+    assert seen == [0.0, 0.0]
     assert faint() > 0

@@ -116,7 +116,7 @@ def measure(load: Callable[[], PoseEstimator], frames: int) -> dict[str, Any]:
     }
     tracker = Tracker(estimator)
     runs: dict[str, Callable[[int], Estimate]] = {
-        'detection': lambda index: estimator(images[index], camera),
+        'detection': lambda index: estimator(images[index], camera, thorough=False),
         'tracking': lambda index: tracker(images[index], camera, index / 30),
     }
     for mode, run in runs.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import itertools
 
 import numpy as np
@@ -23,11 +23,14 @@ from v2v_pose_ros.models import Model
 
 _CANDIDATES = 8  # reference points tried at most where a subject is searched for
 _PLACES = 10  # more of them, where these have led to nothing that is likely
-_SURE = 0.8  # merit at which the search ends
+_SURE = 0.8  # merit at which the search of a hand ends
+_SURE_OF_PEOPLE = 0.75
 _LIKELY = 0.75  # merit without which a thorough search goes on
 _HOPE = 0.2  # confidence from which on a cube follows what it shows
 _SETTLED = 0.15  # of the cube: a shorter way to go is left to the second pass
 _DOUBT = 2.0  # what the lead in confidence of the other hand takes from the one looked for
+_DOUBTED = 0.5  # merit of a hand that no doubt takes: what is no hand at all has less
+_OTHER_SIDE = {'right': 'left', 'left': 'right'}
 _STEPS = 4  # moves of the cube from one candidate
 
 
@@ -60,9 +63,6 @@ def look(reader: CubeReader, view: View, centre: FloatArray) -> SkeletonEstimate
     return left if left is not None and left.confidence > right.confidence else right
 
 
-_OTHER_SIDE = {'right': 'left', 'left': 'right'}
-
-
 @dataclass(frozen=True)
 class _Found:
     """What was found at a place, and what it is worth in the choice among places."""
@@ -77,11 +77,12 @@ class Search:
     def __init__(self, reader: CubeReader, refinement: Model | None) -> None:
         """Search by a network that reads cubes, and one that moves them, if any."""
         self._reader, self._refinement = reader, refinement
+        self._sure = _SURE_OF_PEOPLE if reader.skeleton.symmetric else _SURE
 
     def __call__(
         self, view: View, localizer: LocalizerOptions, *, thorough: bool
     ) -> SkeletonEstimate | None:
-        """Return the most confident of what is found, that of the side that is looked for.
+        """Return the best of what is found: the most confident that is not doubted.
 
         Args:
             view: the image.
@@ -91,7 +92,7 @@ class Search:
         best = self._best_of(self.candidates(view, localizer), None, view)
         if not thorough:
             return best.estimate if best else None
-        if best is not None and best.merit < _SURE:  # hope or not, from where it seems to be
+        if best is not None and best.merit < self._sure:  # hope or not, from where it seems to be
             best = self._best_of([bounding_box_middle(best.estimate.positions)], best, view)
         if best is None or best.merit < _LIKELY:
             cube_size, subject = self._reader.cube_size, self._reader.skeleton.name
@@ -158,7 +159,7 @@ class Search:
                 merit = self._merit(result, view)
                 if best is None or merit > best.merit:
                     best = _Found(result, merit)
-            if best.merit >= _SURE:
+            if best.merit >= self._sure:
                 break
         return best
 
@@ -170,7 +171,8 @@ class Search:
         confidence = result.confidence
         if view.side not in _OTHER_SIDE or confidence < _HOPE:
             return confidence
-        other = replace(view, side=_OTHER_SIDE[view.side])
-        mirrored = look(self._reader, other, result.reference_point)
-        doubt = mirrored.confidence - confidence if mirrored is not None else 0.0
-        return confidence - _DOUBT * max(0.0, doubt)
+        read, lap = self._reader.read, view.watch.lap
+        side, centre = _OTHER_SIDE[view.side], result.reference_point
+        mirrored = read(view.depth, view.camera, centre, side, lap, result.points)
+        lead = mirrored.confidence - confidence if mirrored is not None else 0.0
+        return max(confidence - _DOUBT * max(0.0, lead), min(confidence, _DOUBTED))

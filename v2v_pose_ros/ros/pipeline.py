@@ -164,8 +164,9 @@ class Pipeline:
             if parameters.tracking:
                 estimate = self._tracker(depth, camera, stamp, reference)
             else:
-                subjects = parameters.max_subjects
-                estimate = self._estimator(depth, camera, reference, subjects=subjects)
+                estimate = self._estimator(
+                    depth, camera, reference, subjects=parameters.max_subjects, thorough=False
+                )
         except RuntimeError as error:  # running out of memory is one, like every error of CUDA
             self._recover(error)
             raise

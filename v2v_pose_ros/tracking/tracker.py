@@ -265,7 +265,7 @@ class Tracker:
             rest = self.estimator.without(depth, camera, known)
             others = [each for each in moving or () if not self._belongs(each, seen.values())]
             if others:
-                estimate = self.estimator(rest, camera, others[0])
+                estimate = self.estimator(rest, camera, others[0], thorough=False)
             else:
                 estimate, place = self.estimator.glance(rest, camera, self._refused)
                 # Once everything was looked at, it is looked at again.
@@ -299,7 +299,7 @@ class Tracker:
             if moving is None and not self._tracks:
                 return Estimate((), {})
             for place in (moving or ())[:_MOVING]:
-                estimate = self.estimator(depth, camera, place)
+                estimate = self.estimator(depth, camera, place, thorough=False)
                 if any(self._acquirable(each, stamp, {}) for each in estimate.skeletons):
                     return estimate
                 _add(timings, estimate)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def cross_entropy_and_mean(output: Tensor, profiles: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,7 +24,7 @@ def cross_entropy_and_mean(output: Tensor, profiles: Tensor) -> tuple[Tensor, Te
         Cross-entropies [B, J] and means [B, J, 3], index coordinates x, y, z; the gradient goes to
         the output alone.
     """
-    entropy, mean = _CrossEntropyAndMean.apply(output, profiles)  # type: ignore[no-untyped-call]
+    entropy, mean = _CrossEntropyAndMean.apply(output, profiles.to(output.dtype))  # type: ignore[no-untyped-call]
     return entropy, mean
 
 
@@ -53,6 +54,7 @@ class _CrossEntropyAndMean(torch.autograd.Function):
         return entropy.view(batch, joints), mean.view(batch, joints, 3)
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """Return p (g + sum over axes of g_a (i_a - m_a)) - g t."""
         probability, x, y, z, axis, mean = ctx.saved_tensors

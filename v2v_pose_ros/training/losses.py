@@ -48,6 +48,8 @@ def pose_loss(
     profiles = torch.where(shown[:, None, None, None], profiles, 1.0)  # nothing: everywhere alike
     profiles = profiles / profiles.sum(-1, keepdim=True)
     entropy, mean = cross_entropy_and_mean(output, profiles)
+    if config.coordinates == 0:
+        return entropy.mean()
     distance = (mean - codec.to_cells(inside, references)).abs().mean((1, 2))
     return entropy.mean() + config.coordinates * _mean_over(distance, shown)
 

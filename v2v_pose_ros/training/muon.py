@@ -2,8 +2,8 @@
 
 Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), with the scale of
 Liu et al., "Muon is scalable for LLM training" (2025), section 2.2, by which a step is as long as
-AdamW's and takes its learning rate.  PyTorch's own takes matrices alone; here, convolutions are
-matrices of outputs by all that an output sees.
+AdamW's and takes its learning rate.  PyTorch's own takes matrices alone; here, a convolution is a
+matrix of outputs by all that an output sees, a transposed one of inputs by all that they reach.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def make_optimisers(
         parameters = network.parameters()
         return (torch.optim.RMSprop(parameters, rate, alpha=0.99, eps=1e-8, weight_decay=decay),)
     if config.name == 'adamw':
-        return (torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=True),)
+        return (torch.optim.AdamW(network.parameters(), rate, weight_decay=decay),)
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
@@ -52,7 +52,7 @@ def make_optimisers(
         own.append(parameter)
     return (
         Muon(hidden, rate, weight_decay=decay),
-        torch.optim.AdamW(rest, rate, weight_decay=decay, fused=True),
+        torch.optim.AdamW(rest, rate, weight_decay=decay),
     )
 
 
@@ -120,6 +120,11 @@ class Trainer:
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if len(state.get('optimisers', ())) != len(self.optimisers):
+            raise ConfigError(
+                f'{self.checkpoint} was written with another optimiser than '
+                f'{self.config.optimiser.name}; take another folder, or a start_from'
+            )
         self.network.load_state_dict(state['network'])
         for optimiser, values in zip(self.optimisers, state['optimisers'], strict=True):
             optimiser.load_state_dict(values)
@@ -200,7 +205,7 @@ class Trainer:
         end = math.inf if minutes is None else time.monotonic() + 60 * minutes
         self.network.train()
         batches = training_batches(self.config, self.device, self.step, self.rank, self.world)
-        with _termination() as terminated:
+        with _termination() as terminated, _faint_numbers_are_zero():
             since = _Progress()
             for batch in batches:
                 since.add(self.train_step(batch))
@@ -304,6 +309,19 @@ def _termination() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, previous)
 
 
+@contextmanager
+def _faint_numbers_are_zero() -> Iterator[None]:
+    """Flush denormal numbers, in this thread and those that it starts.
+
+    The momenta of weights without gradient fade to them, and a CPU takes a hundred times as long.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def _hardware(device: torch.device) -> str:
     if device.type == 'cuda':
         return f'{torch.cuda.device_count()} x {torch.cuda.get_device_name(device)}'
@@ -329,11 +347,8 @@ def train(config: TrainConfig, folder: Path, device: str, minutes: float | None 
         if chosen.type == 'cuda':
             chosen = torch.device('cuda', int(os.environ['LOCAL_RANK']))
             torch.cuda.set_device(chosen)
-    # Momenta of weights without gradient fade to numbers that make a CPU a hundred times slower.
-    torch.set_flush_denormal(True)
     try:
         return Trainer(config, folder, chosen).run(minutes)
     finally:
-        torch.set_flush_denormal(False)
         if several:
             distributed.destroy_process_group()
