@@ -176,8 +176,8 @@ def weights(folder):
     return load_model(folder / 'tiny.safetensors').network.state_dict()
 
 
-@pytest.mark.parametrize('optimiser', ['adamw', 'muon'])
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, optimiser):
+@pytest.mark.parametrize(('optimiser', 'another'), [('adamw', 'rmsprop'), ('muon', 'adamw')])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, optimiser, another):
     options = {**TINY['optimiser'], 'name': optimiser}
     config, cpu = TrainConfig(**{**TINY, 'optimiser': options}), torch.device('cpu')
     assert Trainer(config, tmp_path / 'whole', cpu).run()
@@ -198,7 +198,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, optimiser):
     whole, pieces = weights(tmp_path / 'whole'), weights(tmp_path / 'pieces')
     assert all(torch.equal(whole[key], pieces[key]) for key in whole)
     assert Trainer(config, tmp_path / 'pieces', cpu).step == 6
-    other = {**options, 'name': 'adamw' if optimiser == 'muon' else 'muon'}
+    other = {**options, 'name': another}
     with pytest.raises(ConfigError, match='another optimiser than'):
         Trainer(TrainConfig(**{**TINY, 'optimiser': other}), tmp_path / 'pieces', cpu)
 

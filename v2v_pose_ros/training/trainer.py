@@ -120,7 +120,7 @@ class Trainer:
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if len(state.get('optimisers', ())) != len(self.optimisers):
+        if state['optimiser'] != self.config.optimiser.name:
             raise ConfigError(
                 f'{self.checkpoint} was written with another optimiser than '
                 f'{self.config.optimiser.name}; take another folder, or a start_from'
@@ -136,6 +136,7 @@ class Trainer:
         """Write the checkpoint in one piece: a kill at any moment leaves the old or the new."""
         state: dict[str, Any] = {
             'network': self.network.state_dict(),
+            'optimiser': self.config.optimiser.name,
             'optimisers': [optimiser.state_dict() for optimiser in self.optimisers],
             'average': self.average.state_dict() if self.average is not None else None,
             'step': self.step,
